@@ -1,0 +1,72 @@
+# make demo, make test: all that is needed is set up first, in .venv and, where allowed, by apt.
+PYTHON ?= /usr/bin/python3
+export PYTHON
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(wildcard csrc/* src/ccert/*.py src/ccert/*.pyi src/ccert/cli/*.py) \
+	build_ffi.py setup.py pyproject.toml README.md
+PYTEST := $(BIN)/python -m pytest
+ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
+
+.PHONY: help demo test lint sanitize valgrind sdist clean
+
+help:
+	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
+	@echo 'make test      the whole test suite, with coverage'
+	@echo 'make lint      ruff, mypy, clang-format, warnings of gcc and clang'
+	@echo 'make sanitize  the test suite with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
+	@echo 'make sdist     build the sdist, install it into an empty venv, shake hands'
+	@echo 'make clean     remove all that the others made'
+	@echo 'PYTHON=…       the Python to use ($(PYTHON)); it must run on the system'"'"'s libssl'
+
+demo: $(VENV)/installed
+	$(BIN)/ccert demo
+
+test: $(VENV)/installed
+	$(PYTEST) --cov --cov-report=term $(ARGS)
+
+lint: $(VENV)/installed
+	@.ci/packages lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c
+	set -e; for compiler in gcc clang; do for file in csrc/*.c; do \
+		$$compiler -std=c11 -O2 -fPIC -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
+			-Werror -c $$file -o /dev/null; done; done
+
+# The extension is built into a venv of its own, so that make test never sees it.
+sanitize:
+	$(MAKE) VENV=$(VENV)/sanitize CCERT_SANITIZE=1 sanitized
+
+sanitized: export CCERT_SANITIZE := 1
+sanitized: $(VENV)/installed
+	LD_PRELOAD='$(ASAN)' ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		$(PYTEST) -p no:cacheprovider $(ARGS)
+
+valgrind: $(VENV)/installed
+	$(PYTEST) tests/test_c.py --c-fuzz-valgrind=100000 $(ARGS)
+
+sdist: $(VENV)/installed
+	rm -rf dist
+	$(BIN)/python -m build --sdist
+	rm -rf $(VENV)/sdist && $(PYTHON) -m venv $(VENV)/sdist
+	$(VENV)/sdist/bin/pip install --quiet --disable-pip-version-check dist/*.tar.gz cryptography
+	cd / && $(CURDIR)/$(VENV)/sdist/bin/python $(CURDIR)/tests/smoke.py
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
+
+# Installed, not linked to: what is tested is what users get.
+$(VENV)/installed: $(VENV)/tools $(SOURCES)
+	$(BIN)/pip install --quiet --no-build-isolation --no-deps --force-reinstall .
+	@touch $@
+
+$(VENV)/tools: pyproject.toml .ci/packages
+	@.ci/packages
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip 'setuptools>=77'
+	$(BIN)/pip install --quiet $$($(BIN)/python .ci/requirements)
+	@touch $@

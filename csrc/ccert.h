@@ -1,0 +1,104 @@
+/* ccert - every C name that Python may use.
+ *
+ * build_ffi.py makes cffi's cdef from this file, so it holds plain declarations only: no OpenSSL
+ * struct, no number.  Functions return 1 on success and 0 on failure (reasons in OpenSSL's error
+ * queue, see ccert_error) unless said otherwise.  _new and _get1 hand out something that the
+ * caller owns and gives back with the matching _free; _get0 lends.
+ */
+#ifndef CCERT_H
+#define CCERT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ssl_st SSL;
+typedef struct ssl_ctx_st SSL_CTX;
+
+/* -- the library (library.c) -- */
+
+int ccert_init(void);
+void ccert_header_version(unsigned int *major, unsigned int *minor);
+void ccert_library_version(unsigned int *major, unsigned int *minor);
+const char *ccert_library_name(void);
+const char *ccert_library_path(void);
+/* Takes the oldest entry off this thread's error queue and drops the others; 0: it was empty. */
+int ccert_error(char *text, size_t size);
+
+/* -- the SSL and SSL_CTX behind a Python ssl object (probe.c) -- */
+
+typedef struct ccert_probe {
+    SSL *ssl; /* borrowed from whoever made it; NULL: nobody called SSL_new() */
+    struct ccert_probe *outer;
+} ccert_probe;
+
+void ccert_probe_begin(ccert_probe *probe);
+void ccert_probe_end(ccert_probe *probe);
+SSL_CTX *ccert_probe_get0_ctx(const ccert_probe *probe);
+
+/* -- what ccert remembers of one SSL (connection.c) -- */
+
+typedef struct ccert_connection ccert_connection;
+
+ccert_connection *ccert_connection_get1(SSL *ssl);
+void ccert_connection_free(ccert_connection *connection);
+
+/* -- what hangs on an SSL_CTX (policy.c) -- */
+
+typedef struct {
+    int trust_server_ccerts;   /* verify serverAuth-only leaves as servers */
+    int ask;                   /* go on after a failed verification */
+    int verify_depth;          /* Postfix's: OpenSSL's is one more */
+    const char *trust_sources; /* names of CAfile and CApath, for the session id context */
+    size_t trust_sources_size; /* octets */
+} ccert_settings;
+
+typedef struct {
+    uint64_t verified, trusted, trusted_as_server, untrusted;
+} ccert_counters;
+
+int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings);
+int ccert_policy_remove(SSL_CTX *ctx);
+int ccert_policy_counters(SSL_CTX *ctx, ccert_counters *counters);
+int ccert_send_ca_names(SSL_CTX *ctx);
+
+/* -- facts about a finished handshake (peer.c) -- */
+
+enum ccert_trust { CCERT_ANONYMOUS, CCERT_UNTRUSTED, CCERT_TRUSTED };
+
+enum ccert_peer_result {
+    CCERT_PEER_OK,
+    CCERT_PEER_GONE,         /* OpenSSL has freed the SSL */
+    CCERT_PEER_HANDSHAKING,  /* not finished, or failed */
+    CCERT_PEER_CLOSED,       /* we have sent close_notify */
+    CCERT_PEER_UNATTACHED,   /* the context was detached when the ClientHello came */
+    CCERT_PEER_ERROR         /* see ccert_error() */
+};
+
+typedef struct {
+    char name[64], curve[64], digest[64];
+    int bits;
+} ccert_signature;
+
+typedef struct {
+    enum ccert_trust trust;
+    int trusted_as_server;
+    long error_code;
+    const char *error; /* static */
+    int error_depth;   /* -1: unknown, as in a resumed session */
+    char subject[256], issuer[256];
+    unsigned char fingerprint[32], pubkey_fingerprint[32];
+    int certificates; /* how many the client sent, leaf first */
+    unsigned char **der;
+    int *der_size;
+    int resumed;
+    const char *protocol, *cipher; /* static */
+    int cipher_bits, cipher_algorithm_bits;
+    char key_exchange[64];
+    ccert_signature server_signature, client_signature;
+    char server_name[256];
+} ccert_peer;
+
+enum ccert_peer_result ccert_peer_new(ccert_connection *connection, ccert_peer **out);
+void ccert_peer_free(ccert_peer *peer);
+
+#endif

@@ -1,0 +1,77 @@
+/* internal - what the C files share with each other and the C tests, and Python never sees. */
+#ifndef CCERT_INTERNAL_H
+#define CCERT_INTERNAL_H
+
+#include "ccert.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#define CCERT_DIGEST_SIZE 32
+
+/* One setting of one SSL_CTX.  Immutable once published. */
+typedef struct ccert_policy {
+    struct ccert_policy *retired;          /* private: the next policy that waits to be freed */
+    uint64_t generation;                   /* unique in this process, never 0 */
+    bool trust_server_ccerts;
+    bool ask;
+    unsigned char digest[CCERT_DIGEST_SIZE]; /* of everything that shapes a verdict */
+} ccert_policy;
+
+/* All that ccert hangs on an SSL_CTX; freed with it. */
+typedef struct ccert_context {
+    _Atomic(ccert_policy *) policy; /* NULL: detached */
+    atomic_uint readers;            /* callbacks between enter and leave */
+    atomic_uint_fast64_t verified, trusted, trusted_as_server, untrusted;
+    /* private to policy.c, whose callers take turns */
+    ccert_policy *retired;
+    bool installed;
+    uint64_t saved_options;
+    size_t saved_num_tickets;
+    long saved_cache_size;
+    int saved_depth;
+} ccert_context;
+
+/* Written by the thread that performs the handshake, read when it is over. */
+struct ccert_connection {
+    atomic_uint references;
+    _Atomic(SSL *) ssl;       /* borrowed; NULL once OpenSSL has freed it */
+    uint64_t generation;      /* the policy that answered the ClientHello, 0: none */
+    bool trust_server_ccerts; /* ... and its setting */
+    bool verified;            /* the callback ran in this handshake, and: */
+    bool swapped;             /* it asked for a server's chain */
+    int error_depth;
+    int64_t expiry; /* time_t of the first notAfter in the chain */
+};
+
+/* library.c: SHA-256, fetched once */
+const EVP_MD *ccert_sha256(void);
+
+/* connection.c */
+int ccert_connection_init(void);
+ccert_connection *ccert_connection_get0(SSL *ssl);
+
+/* probe.c */
+void ccert_probe_notice(SSL *ssl);
+
+/* policy.c */
+int ccert_policy_init(void);
+const ccert_policy *ccert_policy_enter(ccert_context *context);
+void ccert_policy_leave(ccert_context *context);
+
+/* session.c */
+int ccert_session_configure(SSL_CTX *ctx, ccert_context *context);
+int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context);
+void ccert_session_flush(SSL_CTX *ctx);
+int ccert_session_limit(SSL *ssl, const ccert_connection *connection, const ccert_policy *policy);
+int64_t ccert_expiry(const X509 *certificate);
+
+/* verify.c */
+bool ccert_lists_server_only(X509 *leaf);
+int ccert_verify_callback(X509_STORE_CTX *sc, void *context);
+
+#endif

@@ -1,0 +1,63 @@
+/* library - the OpenSSL that this extension runs on: version, place, errors, start-up. */
+#define _GNU_SOURCE /* dladdr */
+#include "internal.h"
+
+#include <dlfcn.h>
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+static EVP_MD *sha256; /* kept until the process ends */
+
+const EVP_MD *ccert_sha256(void)
+{
+    return sha256;
+}
+
+int ccert_init(void)
+{
+    if (sha256 == NULL)
+        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    return sha256 != NULL && ccert_connection_init() && ccert_policy_init();
+}
+
+void ccert_header_version(unsigned int *major, unsigned int *minor)
+{
+    *major = OPENSSL_VERSION_MAJOR;
+    *minor = OPENSSL_VERSION_MINOR;
+}
+
+void ccert_library_version(unsigned int *major, unsigned int *minor)
+{
+    *major = OPENSSL_version_major();
+    *minor = OPENSSL_version_minor();
+}
+
+const char *ccert_library_name(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION);
+}
+
+const char *ccert_library_path(void)
+{
+    Dl_info info;
+
+    if (dladdr((void *)(uintptr_t)&SSL_CTX_set_cert_verify_callback, &info) == 0)
+        return NULL;
+    return info.dli_fname;
+}
+
+int ccert_error(char *text, size_t size)
+{
+    unsigned long code = ERR_get_error();
+    const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
+
+    ERR_clear_error();
+    if (code == 0)
+        return 0;
+    if (reason != NULL)
+        OPENSSL_strlcpy(text, reason, size);
+    else
+        ERR_error_string_n(code, text, size);
+    return 1;
+}

@@ -1,0 +1,241 @@
+/* peer - gather everything about a finished handshake, once, into one struct of its own.
+ *
+ * Names, digests and signature details are Postfix's (tls_server.c, tls_verify.c, tls_misc.c of
+ * 3.10), so that log lines and policy attributes compare equal.  Runs under an error-queue mark:
+ * looking at a malformed certificate must not disturb another connection of this thread.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/objects.h>
+
+/* -- names -- */
+
+/* name_text - first attribute of this type as UTF-8; false: absent or unusable
+ *
+ * Trailing NULs are cut; an embedded NUL, a control character or 256 octets and more make the name
+ * unusable, never the certificate. */
+static bool name_text(const X509_NAME *name, int nid, char out[256])
+{
+    int at = X509_NAME_get_index_by_NID(name, nid, -1);
+    const X509_NAME_ENTRY *entry = at < 0 ? NULL : X509_NAME_get_entry(name, at); /* borrowed */
+    unsigned char *text = NULL;
+    int size = entry == NULL ? -1 : ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
+    bool usable;
+
+    while (size > 0 && text[size - 1] == 0)
+        size--;
+    usable = size >= 0 && size < 256;
+    for (int i = 0; usable && i < size; i++)
+        usable = text[i] >= 0x20 && text[i] != 0x7f;
+    if (usable) {
+        memcpy(out, text, (size_t)size);
+        out[size] = 0;
+    }
+    OPENSSL_free(text);
+    return usable;
+}
+
+static void gather_names(const X509 *leaf, ccert_peer *peer)
+{
+    const X509_NAME *issuer = X509_get_issuer_name(leaf); /* borrowed */
+
+    (void)name_text(X509_get_subject_name(leaf), NID_commonName, peer->subject);
+    if (!name_text(issuer, NID_commonName, peer->issuer))
+        (void)name_text(issuer, NID_organizationName, peer->issuer);
+}
+
+/* -- certificates and digests -- */
+
+static int digest(const unsigned char *der, int size, unsigned char out[CCERT_DIGEST_SIZE])
+{
+    return size > 0 && EVP_Digest(der, (size_t)size, out, NULL, ccert_sha256(), NULL);
+}
+
+static int add_certificate(const X509 *certificate, ccert_peer *peer)
+{
+    unsigned char *der = NULL;
+    int size = i2d_X509(certificate, &der);
+
+    if (size <= 0)
+        return 0;
+    peer->der[peer->certificates] = der;
+    peer->der_size[peer->certificates++] = size;
+    return 1;
+}
+
+/* gather_chain - on a server SSL_get_peer_cert_chain() leaves out the leaf */
+static int gather_chain(SSL *ssl, const X509 *leaf, ccert_peer *peer)
+{
+    const STACK_OF(X509) *others = SSL_get_peer_cert_chain(ssl); /* borrowed */
+    size_t count = (size_t)(others == NULL ? 0 : sk_X509_num(others)) + 1;
+    unsigned char *spki = NULL;
+    int size, ok;
+
+    peer->der = calloc(count, sizeof(*peer->der));
+    peer->der_size = calloc(count, sizeof(*peer->der_size));
+    if (peer->der == NULL || peer->der_size == NULL || !add_certificate(leaf, peer))
+        return 0;
+    for (int i = 0; i < (int)count - 1; i++)
+        if (!add_certificate(sk_X509_value(others, i), peer))
+            return 0;
+    if (!digest(peer->der[0], peer->der_size[0], peer->fingerprint))
+        return 0;
+    size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), &spki);
+    ok = digest(spki, size, peer->pubkey_fingerprint);
+    OPENSSL_free(spki);
+    return ok;
+}
+
+/* -- verdict -- */
+
+/* A resumed session did not meet the callback, but by its id context it was made under the policy
+ * that answered this ClientHello (session.c): the leaf tells what the callback said. */
+static bool trusted_as_server(SSL *ssl, X509 *leaf, const ccert_connection *connection)
+{
+    if (connection->verified)
+        return connection->swapped;
+    return SSL_session_reused(ssl) && connection->trust_server_ccerts && ccert_lists_server_only(leaf);
+}
+
+static int gather_verdict(SSL *ssl, const ccert_connection *connection, ccert_peer *peer)
+{
+    X509 *leaf = SSL_get0_peer_certificate(ssl); /* borrowed */
+
+    peer->trust = CCERT_ANONYMOUS;
+    peer->error = "";
+    peer->error_depth = -1;
+    if (leaf == NULL) /* SSL_get_verify_result() says X509_V_OK now */
+        return 1;
+    if (!gather_chain(ssl, leaf, peer))
+        return 0;
+    peer->error_code = SSL_get_verify_result(ssl);
+    if (peer->error_code != X509_V_OK) {
+        peer->trust = CCERT_UNTRUSTED;
+        peer->error = X509_verify_cert_error_string(peer->error_code);
+        peer->error_depth = connection->verified ? connection->error_depth : -1;
+        return 1;
+    }
+    peer->trust = CCERT_TRUSTED;
+    peer->trusted_as_server = trusted_as_server(ssl, leaf, connection);
+    gather_names(leaf, peer);
+    return 1;
+}
+
+/* -- protocol -- */
+
+static void copy(char *out, size_t size, const char *text)
+{
+    OPENSSL_strlcpy(out, text == NULL ? "" : text, size);
+}
+
+/* signature - by whose key and with which digest; nid: of the digest */
+static void signature(const EVP_PKEY *key, int nid, ccert_signature *out)
+{
+    int id = key == NULL ? NID_undef : EVP_PKEY_get_id(key);
+
+    if (id == NID_undef)
+        return;
+    if (id == EVP_PKEY_RSA) {
+        copy(out->name, sizeof(out->name), "RSA-PSS"); /* TLS 1.3 has no other */
+        out->bits = EVP_PKEY_get_bits(key);
+    } else if (id == EVP_PKEY_EC) {
+        copy(out->name, sizeof(out->name), "ECDSA");
+        if (!EVP_PKEY_get_group_name(key, out->curve, sizeof(out->curve), NULL))
+            out->curve[0] = 0;
+    } else if (id == EVP_PKEY_KEYMGMT)
+        copy(out->name, sizeof(out->name), EVP_PKEY_get0_type_name(key));
+    else
+        copy(out->name, sizeof(out->name), OBJ_nid2sn(EVP_PKEY_type(id)));
+    if (nid != NID_undef) /* Ed25519, Ed448: no digest before the signature */
+        copy(out->digest, sizeof(out->digest), OBJ_nid2sn(nid));
+}
+
+/* gather_tls13 - TLS 1.2 has its key exchange in the cipher's name; resumption uses no signature */
+static void gather_tls13(SSL *ssl, ccert_peer *peer)
+{
+    const X509 *leaf = SSL_get0_peer_certificate(ssl); /* borrowed */
+    int nid;
+
+#if OPENSSL_VERSION_PREREQ(3, 2)
+    copy(peer->key_exchange, sizeof(peer->key_exchange), SSL_get0_group_name(ssl));
+#else
+    copy(peer->key_exchange, sizeof(peer->key_exchange),
+         SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl)));
+#endif
+    if (peer->resumed)
+        return;
+    if (!SSL_get_signature_nid(ssl, &nid))
+        nid = NID_undef;
+    signature(SSL_get_privatekey(ssl), nid, &peer->server_signature);
+    if (leaf == NULL)
+        return;
+    if (!SSL_get_peer_signature_nid(ssl, &nid))
+        nid = NID_undef;
+    signature(X509_get0_pubkey(leaf), nid, &peer->client_signature);
+}
+
+static void gather_protocol(SSL *ssl, ccert_peer *peer)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl); /* borrowed */
+
+    peer->resumed = SSL_session_reused(ssl);
+    peer->protocol = SSL_get_version(ssl);
+    peer->cipher = SSL_CIPHER_get_name(cipher);
+    peer->cipher_bits = SSL_CIPHER_get_bits(cipher, &peer->cipher_algorithm_bits);
+    copy(peer->server_name, sizeof(peer->server_name),
+         SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+    if (SSL_version(ssl) >= TLS1_3_VERSION)
+        gather_tls13(ssl, peer);
+}
+
+/* -- what Python calls -- */
+
+static enum ccert_peer_result readiness(SSL *ssl, const ccert_connection *connection)
+{
+    if (ssl == NULL)
+        return CCERT_PEER_GONE;
+    if (!SSL_is_init_finished(ssl))
+        return CCERT_PEER_HANDSHAKING;
+    if (SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN)
+        return CCERT_PEER_CLOSED;
+    return connection->generation == 0 ? CCERT_PEER_UNATTACHED : CCERT_PEER_OK;
+}
+
+enum ccert_peer_result ccert_peer_new(ccert_connection *connection, ccert_peer **out)
+{
+    SSL *ssl = atomic_load(&connection->ssl); /* borrowed: the caller holds Python's object */
+    enum ccert_peer_result result = readiness(ssl, connection);
+    ccert_peer *peer;
+
+    *out = NULL;
+    if (result != CCERT_PEER_OK)
+        return result;
+    peer = calloc(1, sizeof(*peer));
+    if (peer == NULL)
+        return CCERT_PEER_ERROR;
+    (void)ERR_set_mark();
+    if (!gather_verdict(ssl, connection, peer)) {
+        (void)ERR_clear_last_mark(); /* the reason is for ccert_error() */
+        ccert_peer_free(peer);
+        return CCERT_PEER_ERROR;
+    }
+    gather_protocol(ssl, peer);
+    (void)ERR_pop_to_mark();
+    *out = peer;
+    return CCERT_PEER_OK;
+}
+
+void ccert_peer_free(ccert_peer *peer)
+{
+    if (peer == NULL)
+        return;
+    for (int i = 0; i < peer->certificates; i++)
+        OPENSSL_free(peer->der[i]);
+    free(peer->der);
+    free(peer->der_size);
+    free(peer);
+}

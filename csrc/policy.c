@@ -1,0 +1,245 @@
+/* policy - what hangs on an SSL_CTX: install, replace, remove, count; lifetime.
+ *
+ * The ccert_context belongs to the SSL_CTX (ex_data), because connections may outlive every Python
+ * object.  libssl reads callback and argument as two words, so both stay the same for the life of
+ * the SSL_CTX and only the policy inside is exchanged, in one atomic step, while other threads
+ * shake hands.  A replaced policy is freed once no callback is running: whoever enters later sees
+ * the new one.  Callers of install and remove take turns (context.py).
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+
+static int ctx_index = -1;
+static atomic_uint_fast64_t generations;
+
+/* -- lifetime -- */
+
+static void free_retired(ccert_context *context)
+{
+    while (context->retired != NULL) {
+        ccert_policy *policy = context->retired;
+
+        context->retired = policy->retired;
+        free(policy);
+    }
+}
+
+static void on_ctx_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
+{
+    ccert_context *context = ptr;
+
+    (void)parent, (void)ad, (void)index, (void)argl, (void)argp;
+    if (context == NULL)
+        return;
+    free_retired(context);
+    free(atomic_load(&context->policy));
+    free(context);
+}
+
+int ccert_policy_init(void)
+{
+    if (ctx_index < 0)
+        ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_ctx_free);
+    return ctx_index >= 0;
+}
+
+static ccert_context *context_of(SSL_CTX *ctx)
+{
+    ccert_context *context = SSL_CTX_get_ex_data(ctx, ctx_index);
+
+    if (context != NULL)
+        return context;
+    context = calloc(1, sizeof(*context));
+    if (context == NULL)
+        return NULL;
+    if (!SSL_CTX_set_ex_data(ctx, ctx_index, context)) {
+        free(context);
+        return NULL;
+    }
+    return context;
+}
+
+/* ccert_policy_enter - borrow the policy until ccert_policy_leave; NULL: detached */
+const ccert_policy *ccert_policy_enter(ccert_context *context)
+{
+    atomic_fetch_add(&context->readers, 1);
+    return atomic_load(&context->policy);
+}
+
+void ccert_policy_leave(ccert_context *context)
+{
+    atomic_fetch_sub(&context->readers, 1);
+}
+
+/* publish - exchange the policy; NULL detaches */
+static void publish(ccert_context *context, ccert_policy *policy)
+{
+    ccert_policy *old = atomic_exchange(&context->policy, policy);
+
+    if (old != NULL) {
+        old->retired = context->retired;
+        context->retired = old;
+    }
+    if (atomic_load(&context->readers) == 0)
+        free_retired(context);
+}
+
+/* -- digest -- */
+
+static int compare_digests(const void *a, const void *b)
+{
+    return memcmp(a, b, CCERT_DIGEST_SIZE);
+}
+
+/* anchor_digest - of a certificate with its trust settings (x509(1), TRUSTED CERTIFICATE) */
+static int anchor_digest(X509 *anchor, unsigned char digest[CCERT_DIGEST_SIZE])
+{
+    unsigned char *der = NULL;
+    int size = i2d_X509_AUX(anchor, &der);
+    int ok = size > 0 && EVP_Digest(der, (size_t)size, digest, NULL, ccert_sha256(), NULL);
+
+    OPENSSL_free(der);
+    return ok;
+}
+
+/* update_with_anchors - the certificates in the store, in an order of their own: OpenSSL's changes */
+static int update_with_anchors(EVP_MD_CTX *md, X509_STORE *store)
+{
+    STACK_OF(X509) *anchors = X509_STORE_get1_all_certs(store);
+    size_t count = anchors == NULL ? 0 : (size_t)sk_X509_num(anchors);
+    unsigned char(*digests)[CCERT_DIGEST_SIZE] = calloc(count + 1, CCERT_DIGEST_SIZE);
+    int ok = anchors != NULL && digests != NULL;
+
+    for (size_t i = 0; ok && i < count; i++)
+        ok = anchor_digest(sk_X509_value(anchors, (int)i), digests[i]);
+    if (ok) {
+        qsort(digests, count, CCERT_DIGEST_SIZE, compare_digests);
+        ok = EVP_DigestUpdate(md, digests, count * CCERT_DIGEST_SIZE);
+    }
+    free(digests);
+    sk_X509_pop_free(anchors, X509_free);
+    return ok;
+}
+
+static int policy_digest(SSL_CTX *ctx, const ccert_settings *settings, unsigned char *digest)
+{
+    const int shape[] = {settings->trust_server_ccerts, settings->ask, settings->verify_depth};
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    int ok = md != NULL && EVP_DigestInit_ex(md, ccert_sha256(), NULL)
+             && EVP_DigestUpdate(md, shape, sizeof(shape))
+             && EVP_DigestUpdate(md, &settings->trust_sources_size, sizeof(size_t))
+             && EVP_DigestUpdate(md, settings->trust_sources, settings->trust_sources_size)
+             && update_with_anchors(md, SSL_CTX_get_cert_store(ctx))
+             && EVP_DigestFinal_ex(md, digest, NULL);
+
+    EVP_MD_CTX_free(md);
+    return ok;
+}
+
+static ccert_policy *policy_new(SSL_CTX *ctx, const ccert_settings *settings)
+{
+    ccert_policy *policy = calloc(1, sizeof(*policy));
+
+    if (policy == NULL)
+        return NULL;
+    policy->generation = atomic_fetch_add(&generations, 1) + 1;
+    policy->trust_server_ccerts = settings->trust_server_ccerts != 0;
+    policy->ask = settings->ask != 0;
+    if (!policy_digest(ctx, settings, policy->digest)) {
+        free(policy);
+        return NULL;
+    }
+    return policy;
+}
+
+/* -- what Python calls -- */
+
+int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
+{
+    ccert_context *context = context_of(ctx);
+    ccert_policy *policy;
+
+    if (context == NULL)
+        return 0;
+    policy = policy_new(ctx, settings);
+    if (policy == NULL)
+        return 0;
+    if (!context->installed) {
+        if (!ccert_session_configure(ctx, context)) {
+            free(policy);
+            return 0;
+        }
+        context->saved_depth = SSL_CTX_get_verify_depth(ctx);
+        context->installed = true;
+    }
+    publish(context, policy);
+    SSL_CTX_set_verify_depth(ctx, settings->verify_depth + 1); /* as Postfix's tls_server.c */
+    SSL_CTX_set_cert_verify_callback(ctx, ccert_verify_callback, context);
+    ccert_session_flush(ctx);
+    return 1;
+}
+
+int ccert_policy_remove(SSL_CTX *ctx)
+{
+    ccert_context *context = context_of(ctx);
+
+    if (context == NULL)
+        return 0;
+    if (!context->installed)
+        return 1;
+    SSL_CTX_set_cert_verify_callback(ctx, NULL, context);
+    SSL_CTX_set_verify_depth(ctx, context->saved_depth);
+    context->installed = false;
+    publish(context, NULL);
+    ccert_session_flush(ctx);
+    return ccert_session_restore(ctx, context);
+}
+
+int ccert_policy_counters(SSL_CTX *ctx, ccert_counters *counters)
+{
+    ccert_context *context = context_of(ctx);
+
+    if (context == NULL)
+        return 0;
+    counters->verified = atomic_load(&context->verified);
+    counters->trusted = atomic_load(&context->trusted);
+    counters->trusted_as_server = atomic_load(&context->trusted_as_server);
+    counters->untrusted = atomic_load(&context->untrusted);
+    return 1;
+}
+
+/* ccert_send_ca_names - name the store's certificates in the CertificateRequest, each name once
+ *
+ * Not SSL_load_client_CA_file(): it passes over TRUSTED CERTIFICATE blocks. */
+int ccert_send_ca_names(SSL_CTX *ctx)
+{
+    STACK_OF(X509) *anchors = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(ctx));
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    int ok = anchors != NULL && names != NULL;
+
+    for (int i = 0; ok && i < sk_X509_num(anchors); i++) {
+        const X509_NAME *subject = X509_get_subject_name(sk_X509_value(anchors, i)); /* borrowed */
+        bool known = false;
+
+        for (int j = 0; !known && j < sk_X509_NAME_num(names); j++)
+            known = X509_NAME_cmp(subject, sk_X509_NAME_value(names, j)) == 0;
+        if (!known) {
+            X509_NAME *copy = X509_NAME_dup(subject);
+
+            ok = copy != NULL && sk_X509_NAME_push(names, copy) > 0;
+            if (!ok)
+                X509_NAME_free(copy);
+        }
+    }
+    sk_X509_pop_free(anchors, X509_free);
+    if (!ok) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return 0;
+    }
+    SSL_CTX_set_client_CA_list(ctx, names); /* takes it */
+    return 1;
+}

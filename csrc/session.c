@@ -1,0 +1,187 @@
+/* session - make sure that a resumed session never carries a verdict to where it does not hold.
+ *
+ * Resumption skips verification and brings the stored result along.  CPython gives every server
+ * connection the same session id context, so a session that one policy (or one name's context, see
+ * sni_callback) let in would resume under another: CVE-2025-23419 is of this class.  Here
+ *
+ * - the id context of each connection is a digest of the policy, the connection's verify mode and
+ *   the server_name extension, set in the client_hello callback: before libssl looks for a session,
+ *   which with TLS 1.3 is before it looks at the name;
+ * - a handshake whose ClientHello met another policy than its certificate leaves no session;
+ * - no session outlives the first certificate of its chain.  TLS 1.3 renews the session at each
+ *   resumption with a new start, so the deadline travels in the session itself.
+ *
+ * Sessions are kept in memory and tickets refer to them, one for each connection: cheaper than
+ * CPython's two self-contained tickets, and they can be flushed.
+ */
+#include "internal.h"
+
+#include <string.h>
+#include <time.h>
+
+#include <openssl/err.h>
+#include <openssl/tls1.h>
+
+/* A session holds the client's chain, some 10 kB.  OpenSSL's 20480 would be 200 MB for whoever
+ * bothers to connect often enough. */
+#define SESSION_CACHE_SIZE 2048
+
+#define NO_EXPIRY INT64_MAX
+
+/* Equals no id context that on_client_hello or CPython sets. */
+static const unsigned char never_resumed[] = "ccert-never-resumed";
+
+static int id_context(SSL *ssl, const ccert_policy *policy, unsigned char digest[CCERT_DIGEST_SIZE])
+{
+    unsigned char material[2 * CCERT_DIGEST_SIZE + sizeof(uint32_t) + 1] = {0};
+    uint32_t mode = (uint32_t)SSL_get_verify_mode(ssl);
+    unsigned char *at = material;
+    const unsigned char *name; /* borrowed, as the client sent it */
+    size_t size;
+
+    memcpy(at, policy->digest, CCERT_DIGEST_SIZE);
+    at += CCERT_DIGEST_SIZE;
+    memcpy(at, &mode, sizeof(mode));
+    at += sizeof(mode);
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &size)) {
+        *at++ = 1;
+        if (!EVP_Digest(name, size, at, NULL, ccert_sha256(), NULL))
+            return 0;
+    }
+    return EVP_Digest(material, sizeof(material), digest, NULL, ccert_sha256(), NULL);
+}
+
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+    ccert_context *context = arg;
+    ccert_connection *connection = ccert_connection_get0(ssl); /* borrowed */
+    const ccert_policy *policy = ccert_policy_enter(context);
+    unsigned char digest[CCERT_DIGEST_SIZE];
+    int ok = connection != NULL;
+
+    if (ok) {
+        connection->verified = false;
+        connection->generation = 0;
+    }
+    if (ok && policy != NULL) {
+        connection->generation = policy->generation;
+        connection->trust_server_ccerts = policy->trust_server_ccerts;
+        ok = id_context(ssl, policy, digest)
+             && SSL_set_session_id_context(ssl, digest, sizeof(digest));
+    }
+    ccert_policy_leave(context);
+    if (ok)
+        return SSL_CLIENT_HELLO_SUCCESS;
+    *alert = SSL_AD_INTERNAL_ERROR;
+    return SSL_CLIENT_HELLO_ERROR;
+}
+
+/* ccert_expiry - the certificate's notAfter as a time_t; 0 if it cannot be read */
+int64_t ccert_expiry(const X509 *certificate)
+{
+    int days, seconds;
+
+    if (!ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)))
+        return 0;
+    return (int64_t)time(NULL) + (int64_t)days * 86400 + seconds;
+}
+
+/* shorten - let the session end before expiry; a session's time-out counts whole seconds */
+static int shorten(SSL_SESSION *session, int64_t expiry)
+{
+    int64_t left = expiry - (int64_t)time(NULL) - 1;
+
+    if (left < 0)
+        left = 0;
+    if (left >= SSL_SESSION_get_timeout(session))
+        return 1;
+    return SSL_SESSION_set_timeout(session, (long)left) != 0;
+}
+
+/* session_expiry - the deadline of a session whose chain this connection did not verify */
+static int64_t session_expiry(SSL *ssl, SSL_SESSION *session)
+{
+    const X509 *leaf = SSL_get0_peer_certificate(ssl); /* borrowed */
+    void *data;                                        /* borrowed */
+    size_t size;
+    int64_t expiry;
+
+    if (SSL_SESSION_get0_ticket_appdata(session, &data, &size) && size == sizeof(expiry)) {
+        memcpy(&expiry, data, sizeof(expiry));
+        return expiry;
+    }
+    return leaf == NULL ? NO_EXPIRY : ccert_expiry(leaf);
+}
+
+/* on_new_ticket - before a TLS 1.3 ticket is made of the session, which no other thread sees yet.
+ * (TLS 1.2 keeps a session's start, and ccert_session_limit has seen it.) */
+static int on_new_ticket(SSL *ssl, void *arg)
+{
+    SSL_SESSION *session = SSL_get_session(ssl);                     /* borrowed */
+    const ccert_connection *connection = ccert_connection_get0(ssl); /* borrowed */
+    int64_t expiry;
+
+    (void)arg;
+    if (session == NULL || connection == NULL)
+        return 0;
+    if (SSL_version(ssl) < TLS1_3_VERSION)
+        return 1;
+    expiry = connection->verified ? connection->expiry : session_expiry(ssl, session);
+    return SSL_SESSION_set1_ticket_appdata(session, &expiry, sizeof(expiry))
+           && shorten(session, expiry);
+}
+
+/* ccert_session_limit - called by the verify callback: what may become of this session?
+ *
+ * With TLS 1.3 the session may be in use elsewhere (post-handshake authentication), so it is left
+ * alone: its tickets are yet to come.  With TLS 1.2 it is this handshake's own.
+ */
+int ccert_session_limit(SSL *ssl, const ccert_connection *connection, const ccert_policy *policy)
+{
+    bool stray = policy == NULL || connection->generation != policy->generation;
+    SSL_SESSION *session; /* borrowed */
+
+    if (SSL_version(ssl) >= TLS1_3_VERSION)
+        return stray ? SSL_set_num_tickets(ssl, 0) : 1;
+    session = SSL_get_session(ssl);
+    if (session == NULL)
+        return 0;
+    if (stray && !SSL_SESSION_set1_id_context(session, never_resumed, sizeof(never_resumed)))
+        return 0;
+    return shorten(session, connection->expiry);
+}
+
+int ccert_session_configure(SSL_CTX *ctx, ccert_context *context)
+{
+    size_t num_tickets = SSL_CTX_get_num_tickets(ctx);
+
+    if (!SSL_CTX_set_session_ticket_cb(ctx, on_new_ticket, NULL, context))
+        return 0;
+    if (num_tickets > 1 && !SSL_CTX_set_num_tickets(ctx, 1))
+        return 0;
+    SSL_CTX_set_client_hello_cb(ctx, on_client_hello, context);
+    context->saved_num_tickets = num_tickets;
+    context->saved_options = SSL_CTX_get_options(ctx) & SSL_OP_NO_TICKET;
+    SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+    context->saved_cache_size = SSL_CTX_sess_set_cache_size(ctx, SESSION_CACHE_SIZE);
+    return 1;
+}
+
+int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context)
+{
+    SSL_CTX_set_client_hello_cb(ctx, NULL, NULL);
+    if (context->saved_options == 0)
+        SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
+    SSL_CTX_sess_set_cache_size(ctx, context->saved_cache_size);
+    return SSL_CTX_set_num_tickets(ctx, context->saved_num_tickets)
+           && SSL_CTX_set_session_ticket_cb(ctx, NULL, NULL, NULL);
+}
+
+void ccert_session_flush(SSL_CTX *ctx)
+{
+#if OPENSSL_VERSION_PREREQ(3, 4)
+    SSL_CTX_flush_sessions_ex(ctx, 0); /* 0: whatever their time-out */
+#else
+    SSL_CTX_flush_sessions(ctx, 0);
+#endif
+}

@@ -1,0 +1,135 @@
+/* verify - decide whether a TLS client's certificate is trusted.
+ *
+ * Runs inside the handshake, without the GIL: no Python, no lock, no work beyond OpenSSL's own
+ * verification.  trust_server_ccerts is Viktor Dukhovni's callback for Postfix 3.12
+ * (tls_trust_server_ccerts, tls@ mailing list, 23 March 2026) with the differences that its
+ * comments name; the callback around it adds the error-queue guard, the "ask" mode and counters.
+ */
+#include "internal.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+/* ccert_lists_server_only - does the EKU list serverAuth and not clientAuth?
+ *
+ * Postfix decodes the extension with X509_get_ext_d2i() and walks its OIDs.  OpenSSL has done that
+ * already when it cached the certificate's extensions: no allocation, nothing left on the error
+ * queue.  Absent extension: all bits set.  Undecodable, or a second EKU: no bits.  So neither needs
+ * a case of its own.
+ */
+bool ccert_lists_server_only(X509 *leaf)
+{
+    uint32_t usages = X509_get_extended_key_usage(leaf);
+
+    return (usages & (XKU_SSL_SERVER | XKU_SSL_CLIENT)) == XKU_SSL_SERVER;
+}
+
+static int refuse(X509_STORE_CTX *sc)
+{
+    X509_STORE_CTX_set_error(sc, X509_V_ERR_UNSPECIFIED);
+    return 0;
+}
+
+/* trust_server_ccerts - verify a chain whose leaf is for servers only as a server's chain
+ *
+ * The leaf alone decides, before verification; there is no second try.  Purpose and trust move
+ * together, or a root that is trusted for servers only (x509(1), TRUSTED CERTIFICATE) would still
+ * be refused.  Unlike Postfix's, it checks the setters and fails closed.
+ */
+static int trust_server_ccerts(X509_STORE_CTX *sc, bool *swapped)
+{
+    X509 *leaf = X509_STORE_CTX_get0_cert(sc); /* borrowed; NULL: a raw public key */
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(sc);
+
+    if (leaf != NULL && ccert_lists_server_only(leaf)) {
+        if (!X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER)
+            || !X509_VERIFY_PARAM_set_trust(param, X509_TRUST_SSL_SERVER))
+            return refuse(sc);
+        *swapped = true;
+    }
+    return X509_verify_cert(sc);
+}
+
+/* chain_expiry - when the first certificate of the chain expires; X509_verify_cert built it */
+static int64_t chain_expiry(X509_STORE_CTX *sc)
+{
+    const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(sc); /* borrowed */
+    int64_t first = INT64_MAX;
+
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        int64_t expiry = ccert_expiry(sk_X509_value(chain, i));
+
+        if (expiry < first)
+            first = expiry;
+    }
+    return first;
+}
+
+/* record - keep what peer.c tells and session.c needs; 0: cannot, so do not go on */
+static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool swapped)
+{
+    ccert_connection *connection = ccert_connection_get0(ssl); /* borrowed */
+
+    if (connection == NULL)
+        return 0;
+    connection->verified = true;
+    connection->swapped = swapped;
+    connection->error_depth = X509_STORE_CTX_get_error_depth(sc);
+    connection->expiry = chain_expiry(sc);
+    return ccert_session_limit(ssl, connection, policy);
+}
+
+static void count(ccert_context *context, bool trusted, bool swapped)
+{
+    atomic_fetch_add_explicit(&context->verified, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(trusted ? &context->trusted : &context->untrusted, 1,
+                              memory_order_relaxed);
+    if (trusted && swapped)
+        atomic_fetch_add_explicit(&context->trusted_as_server, 1, memory_order_relaxed);
+}
+
+/* ccert_verify_callback - SSL_CTX_set_cert_verify_callback()'s
+ *
+ * A certificate with a malformed extension leaves entries on the thread's error queue.  If the
+ * handshake goes on, the next SSL_read() of any connection on this thread would take them for its
+ * own failure, so everything runs under a mark.  (On an empty queue there is nothing to mark, and
+ * popping "to the mark" empties it: what is wanted, so neither result needs a look.)
+ *
+ * "ask" goes on only while the connection's own verify mode is plain SSL_VERIFY_PEER: whoever sets
+ * CERT_REQUIRED later gets failing handshakes, not silence.  The error stays in X509_STORE_CTX, from
+ * where libssl copies it into the connection's and the session's verify_result.
+ */
+int ccert_verify_callback(X509_STORE_CTX *sc, void *arg)
+{
+    ccert_context *context = arg; /* NULL only if somebody attaches amid a handshake */
+    SSL *ssl = X509_STORE_CTX_get_ex_data(sc, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const ccert_policy *policy;
+    bool swapped = false, ask = false, trusted = false;
+
+    if (context == NULL || (ssl != NULL && !SSL_is_server(ssl)))
+        return refuse(sc);
+
+    (void)ERR_set_mark();
+    policy = ccert_policy_enter(context);
+    if (policy != NULL && policy->trust_server_ccerts)
+        trusted = trust_server_ccerts(sc, &swapped) > 0;
+    else
+        trusted = X509_verify_cert(sc) > 0;
+
+    if (!trusted && X509_STORE_CTX_get_error(sc) == X509_V_OK)
+        (void)refuse(sc);
+    ask = policy != NULL && policy->ask && ssl != NULL && SSL_get_verify_mode(ssl) == SSL_VERIFY_PEER;
+    if (ssl != NULL && !record(sc, ssl, policy, swapped)) {
+        trusted = ask = false;
+        (void)refuse(sc);
+    }
+    ccert_policy_leave(context);
+
+    count(context, trusted, swapped);
+    if (!trusted && !ask) {
+        (void)ERR_clear_last_mark();
+        return 0;
+    }
+    (void)ERR_pop_to_mark();
+    return 1;
+}

@@ -1,0 +1,29 @@
+"""Trust TLS client certificates that are for servers only, as Postfix's tls_trust_server_ccerts.
+
+Public CAs no longer issue certificates for TLS clients.  ccert lets a server on Python's ``ssl``
+verify a client's certificate whose extended key usage lists serverAuth but not clientAuth as a
+server's, in C, inside the handshake.
+
+.. warning::
+    Off by default, for a small clique with a few chosen CAs.  Read the README before you set it.
+"""
+
+from ccert.context import ServerContext, Stats, attach, detach, stats
+from ccert.errors import CcertError, ConfigError, UnsupportedRuntime
+from ccert.peer import Peer, Signature, Trust, peer
+
+__all__ = [
+    "CcertError",
+    "ConfigError",
+    "Peer",
+    "ServerContext",
+    "Signature",
+    "Stats",
+    "Trust",
+    "UnsupportedRuntime",
+    "attach",
+    "detach",
+    "peer",
+    "stats",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,222 @@
+"""The only module that touches the C library: each C result becomes a value or an exception here.
+
+``ssl`` is imported before the extension: the loader then gives both the one libssl that ``_ssl``
+was linked with.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from ccert.errors import CcertError, ConfigError, UnsupportedRuntime
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+try:
+    from ccert._ffi import ffi, lib
+except ImportError as error:  # a missing symbol, or never built
+    raise UnsupportedRuntime(
+        f"ccert's extension does not load: {error}.  Build it on this machine, with this Python "
+        "and this OpenSSL: pip install --no-binary ccert --force-reinstall ccert"
+    ) from error
+
+__all__ = [
+    "ANONYMOUS",
+    "TRUSTED",
+    "UNTRUSTED",
+    "Probe",
+    "counters",
+    "install",
+    "peer_facts",
+    "remove",
+    "send_ca_names",
+    "versions_differ",
+]
+
+ANONYMOUS: int = lib.CCERT_ANONYMOUS
+UNTRUSTED: int = lib.CCERT_UNTRUSTED
+TRUSTED: int = lib.CCERT_TRUSTED
+
+_NOT_READY = {
+    lib.CCERT_PEER_GONE: "the TLS connection is closed",
+    lib.CCERT_PEER_CLOSED: "the TLS connection is closed",
+    lib.CCERT_PEER_HANDSHAKING: "the TLS handshake has not finished, or has failed",
+    lib.CCERT_PEER_UNATTACHED: "ccert was not attached to the context when the handshake began",
+}
+
+
+def reason() -> str:
+    """Take the reason of the failure just seen from OpenSSL's error queue, and empty it."""
+    text = ffi.new("char[256]")
+    return _text(text) if lib.ccert_error(text, len(text)) else "out of memory"
+
+
+def check(result: int, doing: str) -> None:
+    """Raise ConfigError unless the C result says success; ``doing`` is in the user's words."""
+    if not result:
+        raise ConfigError(f"{doing}: {reason()}")
+
+
+def versions_differ(header: tuple[int, int], library: tuple[int, int]) -> str:
+    """Say why an extension built for ``header`` cannot run on ``library``; "" if it can.
+
+    Args:
+        header: major and minor version of the OpenSSL that the extension was built with.
+        library: major and minor version of the OpenSSL that is loaded.
+    """
+    if header[0] == library[0] and header <= library:
+        return ""
+    return (
+        "ccert was built for OpenSSL {}.{} and runs on {}.{}: "
+        "build it anew with pip install --no-binary ccert --force-reinstall ccert"
+    ).format(*header, *library)
+
+
+def _start() -> None:
+    if not lib.ccert_init():
+        raise UnsupportedRuntime(f"OpenSSL refuses ccert's start-up: {reason()}")
+    header, library = ffi.new("unsigned int[2]"), ffi.new("unsigned int[2]")
+    lib.ccert_header_version(header, header + 1)
+    lib.ccert_library_version(library, library + 1)
+    if difference := versions_differ((header[0], header[1]), (library[0], library[1])):
+        raise UnsupportedRuntime(difference)
+
+
+_start()
+
+
+def _text(chars: Any) -> str:  # noqa: ANN401 - cdata
+    # OpenSSL's names are ASCII, certificates' are UTF-8 as OpenSSL converts them
+    return str(ffi.string(chars).decode("utf-8", "backslashreplace"))
+
+
+class Probe:
+    """Catch the ``SSL`` that this thread makes within a ``with`` block.
+
+    OpenSSL itself reports it, see ``csrc/probe.c``.
+    """
+
+    def __init__(self) -> None:
+        self._probe = ffi.new("ccert_probe *")
+
+    def __enter__(self) -> Probe:
+        lib.ccert_probe_begin(self._probe)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        lib.ccert_probe_end(self._probe)
+
+    def connection(self) -> Any:  # noqa: ANN401 - cdata
+        """Return ccert's record of the ``SSL``, None if there was none; Python's object lives."""
+        if not self._probe.ssl:
+            return None
+        connection = lib.ccert_connection_get1(self._probe.ssl)
+        if not connection:
+            raise MemoryError
+        return ffi.gc(connection, lib.ccert_connection_free)
+
+    def ssl_ctx(self) -> Any:  # noqa: ANN401 - cdata
+        """Return the ``SSL_CTX *`` of the ``SSL``; the Python object still lives.
+
+        Raises:
+            UnsupportedRuntime: no ``SSL`` was made in the libssl that ccert runs on.
+        """
+        ctx = lib.ccert_probe_get0_ctx(self._probe)
+        if not ctx:
+            raise UnsupportedRuntime(
+                f"Python's ssl runs on its own copy of OpenSSL ({ssl.OPENSSL_VERSION}, "
+                f"{_ssl_module_file()}), ccert on another ({_text(lib.ccert_library_name())}, "
+                f"{_text(lib.ccert_library_path())}).  Use a Python that is linked with the "
+                "system's libssl: /usr/bin/python3, or one built on this machine (pyenv); "
+                "static builds, as uv downloads them, cannot work"
+            )
+        return ctx
+
+
+def _ssl_module_file() -> str:
+    import _ssl  # noqa: PLC0415 - wanted for this one message
+
+    return getattr(_ssl, "__file__", None) or "built into the interpreter"
+
+
+def install(  # noqa: D417, PLR0913 - the struct's fields
+    ssl_ctx: Any,  # noqa: ANN401 - cdata
+    *,
+    trust_server_ccerts: bool,
+    ask: bool,
+    verify_depth: int,
+    trust_sources: bytes,
+) -> None:
+    """Install or replace the policy of an ``SSL_CTX``; a failure leaves it as it was.
+
+    Args:
+        trust_sources: names of CAfile and CApath, part of the session id context.
+    """
+    sources = ffi.from_buffer(trust_sources)
+    settings = ffi.new(
+        "ccert_settings *",
+        {
+            "trust_server_ccerts": trust_server_ccerts,
+            "ask": ask,
+            "verify_depth": verify_depth,
+            "trust_sources": ffi.cast("char *", sources),
+            "trust_sources_size": len(trust_sources),
+        },
+    )
+    check(lib.ccert_policy_install(ssl_ctx, settings), "attaching ccert to the context")
+
+
+def remove(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata
+    """Give the ``SSL_CTX`` back to stock OpenSSL."""
+    check(lib.ccert_policy_remove(ssl_ctx), "detaching ccert from the context")
+
+
+def send_ca_names(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata
+    """Name the trusted CAs in the CertificateRequest (RFC 8446, 4.2.4)."""
+    check(lib.ccert_send_ca_names(ssl_ctx), "naming the trusted CAs to clients")
+
+
+def counters(ssl_ctx: Any) -> dict[str, int]:  # noqa: ANN401 - cdata
+    """Read the counters of an ``SSL_CTX``."""
+    out = ffi.new("ccert_counters *")
+    check(lib.ccert_policy_counters(ssl_ctx, out), "reading the counters")
+    names = ("verified", "trusted", "trusted_as_server", "untrusted")
+    return {name: getattr(out, name) for name in names}
+
+
+def _signature(c: Any) -> dict[str, Any] | None:  # noqa: ANN401 - cdata
+    texts = {name: _text(getattr(c, name)) for name in ("name", "curve", "digest")}
+    return {**texts, "bits": c.bits} if texts["name"] else None
+
+
+def peer_facts(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
+    """Gather the facts of a finished handshake; keys are the fields of ``ccert_peer``.
+
+    Raises:
+        CcertError: there is no finished, open TLS connection to tell about.
+    """
+    out = ffi.new("ccert_peer **")
+    result = lib.ccert_peer_new(connection, out)
+    if result != lib.CCERT_PEER_OK:
+        raise CcertError(_NOT_READY.get(result) or f"reading the peer's certificate: {reason()}")
+    c = ffi.gc(out[0], lib.ccert_peer_free)
+    texts = ("error", "subject", "issuer", "protocol", "cipher", "key_exchange", "server_name")
+    numbers = ("trust", "error_code", "error_depth", "cipher_bits", "cipher_algorithm_bits")
+    facts: dict[str, Any] = {name: _text(getattr(c, name)) for name in texts}
+    facts |= {name: getattr(c, name) for name in numbers}
+    facts |= {name: bool(getattr(c, name)) for name in ("trusted_as_server", "resumed")}
+    for name in ("fingerprint", "pubkey_fingerprint"):
+        facts[name] = bytes(ffi.buffer(getattr(c, name)))
+    for name in ("server_signature", "client_signature"):
+        facts[name] = _signature(getattr(c, name))
+    facts["chain"] = tuple(
+        bytes(ffi.buffer(c.der[i], c.der_size[i])) for i in range(c.certificates)
+    )
+    return facts

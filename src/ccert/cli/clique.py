@@ -1,0 +1,90 @@
+"""A throw-away clique of mail servers: one CA, a host, members with each kind of certificate."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
+from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ThrowAwayClique"]
+
+_DAY = datetime.timedelta(days=1)
+
+
+class ThrowAwayClique:
+    """Makes certificates and writes them as PEM files, each with its key, into a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._ca_key = ec.generate_private_key(ec.SECP256R1())
+        self._ca_name = _name("Throw-away clique CA")
+        ca = (
+            _builder("Throw-away clique CA", self._ca_name, self._ca_key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._ca_key, hashes.SHA256())
+        )
+        self.cafile = directory / "clique-ca.pem"
+        self.cafile.write_bytes(_pem(ca))
+
+    def member(self, name: str, *usages: str, self_signed: bool = False) -> Path:
+        """Issue a certificate for the loopback host.
+
+        Args:
+            name: of the file, and the subject's CN.
+            usages: "serverAuth", "clientAuth": what the extended key usage lists.
+            self_signed: by the member's own key, so that nobody vouches for it.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        issuer, signer = (
+            (_name(name), key) if self_signed else (self._ca_name, self._ca_key)
+        )
+        oids = {"serverAuth": Usage.SERVER_AUTH, "clientAuth": Usage.CLIENT_AUTH}
+        loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        certificate = (
+            _builder(name, issuer, key)
+            .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([oids[u] for u in usages]), critical=False)
+            .sign(signer, hashes.SHA256())
+        )
+        path = self._directory / f"{name}.pem"
+        path.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            + _pem(certificate)
+        )
+        return path
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _builder(
+    subject: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _DAY)
+        .not_valid_after(now + _DAY)
+    )
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)

@@ -1,0 +1,184 @@
+"""``ccert demo``: a real mail server, real clients, the setting off and on."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import mailbox
+import shutil
+import smtplib
+import ssl
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+import ccert
+from ccert.cli.clique import ThrowAwayClique
+
+__all__ = ["run"]
+
+_log = logging.getLogger("ccert")
+
+_TIMEOUT = 10  # seconds, for each client
+
+
+@dataclasses.dataclass(frozen=True)
+class _Client:
+    name: str
+    pem: Path | None
+    off: str  # what the server's log says with the setting off
+    on: str
+    openssl: bool = False  # openssl s_client instead of smtplib
+
+
+class _Handler:
+    """What a server of your own does, too: ask for the verdict after STARTTLS, and log it."""
+
+    def __init__(self, maildir: Path) -> None:
+        self.maildir = mailbox.Maildir(maildir)
+        self.peers: list[ccert.Peer] = []
+
+    def handle_STARTTLS(self, _server: SMTP, session: Session, _envelope: Envelope) -> bool:  # noqa: N802
+        peer = ccert.peer(_ssl_object(session))
+        client = f"localhost[{session.peer[0]}]" if session.peer else "unknown"
+        self.peers.append(peer)
+        _log.info("%s", peer.summary(client))
+        if peer.trust is ccert.Trust.UNTRUSTED:
+            _log.info(
+                "certificate verification failed for %s: num=%d:%s",
+                client, peer.error_code, peer.error,
+            )  # fmt: skip
+        elif peer.trusted_as_server:
+            _log.info("certificate of %s (%s) verified as a server's", client, peer.subject)
+        return True
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        if not isinstance(envelope.content, bytes):
+            return "451 4.3.0 no message"
+        self.maildir.add(envelope.content)
+        return "250 2.0.0 delivered"
+
+
+def _ssl_object(session: Session) -> ssl.SSLObject:
+    details: Any = session.ssl
+    found: ssl.SSLObject = details["ssl_object"]
+    return found
+
+
+def _message(client: _Client) -> str:
+    return f"From: <a@client.example>\nTo: <b@mx.example>\nSubject: {client.name}\n\nHello.\n"
+
+
+def _send_by_smtplib(client: _Client, port: int, cafile: Path) -> None:
+    context = ssl.create_default_context(cafile=cafile)
+    if client.pem:
+        context.load_cert_chain(client.pem)
+    with smtplib.SMTP("127.0.0.1", port, timeout=_TIMEOUT) as smtp:
+        smtp.starttls(context=context)
+        smtp.sendmail("a@client.example", ["b@mx.example"], _message(client))
+
+
+def _send_by_openssl(client: _Client, port: int, cafile: Path) -> None:
+    dialogue = (
+        "EHLO client.example\nMAIL FROM:<a@client.example>\nRCPT TO:<b@mx.example>\nDATA\n"
+        f"{_message(client)}.\nQUIT\n"
+    )
+    command = [
+        shutil.which("openssl") or "openssl", "s_client", "-starttls", "smtp", "-quiet", "-crlf",
+        "-connect", f"127.0.0.1:{port}", "-CAfile", str(cafile), "-verify_return_error",
+        "-cert", str(client.pem), "-key", str(client.pem),
+    ]  # fmt: skip
+    subprocess.run(  # noqa: S603 - our own words
+        command, input=dialogue.encode(), capture_output=True, check=True, timeout=_TIMEOUT
+    )
+
+
+def _clients(clique: ThrowAwayClique) -> list[_Client]:
+    server_only = clique.member("serverAuth-only", "serverAuth")
+    stranger = clique.member("self-signed", "serverAuth", self_signed=True)
+    return [
+        _Client("serverAuth only", server_only, "Untrusted", "Trusted"),
+        _Client("clientAuth", clique.member("client", "clientAuth"), "Trusted", "Trusted"),
+        _Client("both", clique.member("both", "serverAuth", "clientAuth"), "Trusted", "Trusted"),
+        _Client("self-signed", stranger, "Untrusted", "Untrusted"),
+        _Client("no certificate", None, "Anonymous", "Anonymous"),
+        _Client("the same, s_client", server_only, "Untrusted", "Trusted", openssl=True),
+    ]
+
+
+async def _serve(
+    clients: list[_Client], clique: ThrowAwayClique, host: Path, maildir: Path, *, setting: bool
+) -> list[tuple[ccert.Peer | None, bool]]:
+    """Let each client deliver; return its verdict and whether its message is in the Maildir."""
+    context = ccert.ServerContext(host, cafile=clique.cafile, trust_server_ccerts=setting)
+    handler = _Handler(maildir)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(handler, hostname="mx.example", tls_context=context, require_starttls=True),
+        "127.0.0.1",
+        0,
+    )
+    port = server.sockets[0].getsockname()[1]
+    _log.info("listening on 127.0.0.1:%d, trust_server_ccerts=%s", port, setting)
+    results = []
+    for client in clients:
+        _log.info("-- %s", client.name)
+        handler.peers.clear()
+        send = _send_by_openssl if client.openssl else _send_by_smtplib
+        try:
+            await asyncio.to_thread(send, client, port, clique.cafile)
+        except (OSError, smtplib.SMTPException, subprocess.SubprocessError) as error:
+            _log.warning("%s could not deliver: %s", client.name, error)
+        subjects = [message["subject"] for message in handler.maildir]
+        peer = handler.peers[0] if handler.peers else None
+        results.append((peer, subjects.count(client.name) == 1))
+    server.close()
+    await server.wait_closed()
+    return results
+
+
+def _row(peer: ccert.Peer | None, delivered: bool) -> list[str]:  # noqa: FBT001
+    if peer is None:
+        return ["no handshake", "", "no"]
+    style = {"Trusted": "green", "Untrusted": "yellow"}.get(peer.trust.value, "dim")
+    return [
+        f"[{style}]{peer.trust.value}[/]",
+        "yes" if peer.trusted_as_server else "",
+        "yes" if delivered else "[red]no[/]",
+    ]
+
+
+def run() -> int:
+    """Run the demo; return the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's own
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="ccert-demo-") as name:
+        directory = Path(name)
+        clique = ThrowAwayClique(directory)
+        host = clique.member("mx.example", "serverAuth")
+        clients = _clients(clique)
+        off, on = (
+            asyncio.run(
+                _serve(clients, clique, host, directory / f"maildir-{setting}", setting=setting)
+            )
+            for setting in (False, True)
+        )
+    table = Table(title="trust_server_ccerts off and on", box=SIMPLE_HEAD)
+    for column in ("client", "off", "server?", "mail", "on", "server?", "mail"):
+        table.add_column(column, no_wrap=True)
+    as_expected = True
+    for client, (peer_off, in_off), (peer_on, in_on) in zip(clients, off, on, strict=True):
+        table.add_row(client.name, *_row(peer_off, in_off), *_row(peer_on, in_on))
+        words = [peer.trust.value if peer else None for peer in (peer_off, peer_on)]
+        as_expected &= words == [client.off, client.on] and in_off and in_on
+    table.caption = "server?: verified as a server's chain; mail: delivered into the Maildir"
+    Console().print(table)
+    return 0 if as_expected else 1

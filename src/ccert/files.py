@@ -1,0 +1,150 @@
+"""Load certificates, keys and trusted CAs into a context, with errors that name the culprit.
+
+``ssl`` and OpenSSL do the loading.  Only after they refused do we look at the files, for a reason
+that helps at two in the morning.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ccert.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Password", "StrPath", "anchors_in_directory", "load_anchors", "load_identity"]
+
+StrPath = str | os.PathLike[str]
+if TYPE_CHECKING:
+    Password = str | bytes | bytearray | Callable[[], str | bytes | bytearray] | None
+
+_CERTIFICATE = re.compile(
+    r"-----BEGIN (?P<kind>(X509 |TRUSTED )?CERTIFICATE)-----.*?(-----END (?P=kind)-----|\Z)",
+    re.DOTALL,
+)
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
+
+
+def load_identity(
+    context: ssl.SSLContext, certfile: StrPath, keyfile: StrPath | None, password: Password
+) -> None:
+    """Load the server's certificate chain and private key (PEM) into the context.
+
+    Raises:
+        ConfigError: a file is missing, unreadable, empty, broken, or the two do not match.
+    """
+    certificates = _read("certificate file", certfile)
+    keys = certificates if keyfile is None else _read("key file", keyfile)
+    if not _CERTIFICATE.search(certificates):
+        raise ConfigError(f"certificate file {certfile}: no certificate found")
+    if "PRIVATE KEY-----" not in keys:
+        raise ConfigError(
+            f"key file {keyfile}: no private key found"
+            if keyfile
+            else f"certificate file {certfile}: no private key found; give keyfile="
+        )
+    if password is None:  # else OpenSSL asks on the terminal, and a server hangs at start
+
+        def password() -> str:
+            raise ConfigError(f"key file {keyfile or certfile}: it is encrypted; give password=")
+
+    try:
+        context.load_cert_chain(certfile, keyfile, password)
+    except ssl.SSLError as error:
+        raise ConfigError(_identity_problem(certfile, keyfile, certificates, error)) from error
+
+
+def _identity_problem(
+    certfile: StrPath, keyfile: StrPath | None, certificates: str, error: ssl.SSLError
+) -> str:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return f"key file {keyfile or certfile}: not the key of the certificate in {certfile}"
+    if problem := _broken_certificate(certificates):
+        return f"certificate file {certfile}: {problem}"
+    if error.reason and error.reason.endswith(("TOO_SMALL", "TOO_WEAK")):
+        return f"certificate file {certfile}: {_words(error)}"
+    return (
+        f"key file {keyfile or certfile}: cannot be read ({_words(error)}): "
+        "wrong password, or a broken file"
+    )
+
+
+def load_anchors(
+    context: ssl.SSLContext,
+    cafile: StrPath | None,
+    capath: StrPath | None,
+    cadata: str | bytes | None,
+) -> None:
+    """Load trusted CAs into the context, with OpenSSL's own loader.
+
+    Args:
+        context: where to.
+        cafile: a PEM file; TRUSTED CERTIFICATE blocks keep their trust settings (x509(1)).
+        capath: a directory made by ``openssl rehash``; read when a chain needs it.
+        cadata: PEM text or DER bytes.
+
+    Raises:
+        ConfigError: one of them is unusable.  A single broken block makes a file unusable.
+    """
+    if cafile is not None:
+        text = _read("CA file", cafile)
+        if not _CERTIFICATE.search(text):
+            raise ConfigError(f"CA file {cafile}: no certificate found")
+        try:
+            context.load_verify_locations(cafile=cafile)
+        except ssl.SSLError as error:
+            problem = _broken_certificate(text) or _words(error)
+            raise ConfigError(f"CA file {cafile}: {problem}") from error
+    if capath is not None:
+        if not anchors_in_directory(capath):
+            raise ConfigError(
+                f"CA directory {capath}: no hashed certificate found; run openssl rehash {capath}"
+            )
+        context.load_verify_locations(capath=capath)
+    if cadata is not None:
+        try:
+            context.load_verify_locations(cadata=cadata)
+        except (ssl.SSLError, ValueError) as error:
+            raise ConfigError(f"cadata: {_words(error)}") from error
+
+
+def anchors_in_directory(capath: StrPath) -> int:
+    """Count the files in a CA directory that OpenSSL would look at."""
+    try:
+        return sum(bool(_HASHED.fullmatch(name)) for name in os.listdir(capath))  # noqa: PTH208
+    except OSError as error:
+        raise ConfigError(f"CA directory {capath}: {error.strerror}") from error
+
+
+def _read(what: str, path: StrPath) -> str:
+    try:
+        text = Path(path).read_text(encoding="latin-1")  # PEM may stand between any other text
+    except OSError as error:
+        raise ConfigError(f"{what} {path}: {error.strerror}") from error
+    if not text.strip():
+        raise ConfigError(f"{what} {path}: the file is empty")
+    return text
+
+
+def _broken_certificate(text: str) -> str:
+    """Find the first certificate in PEM text that cannot be decoded; "" if all can."""
+    for number, block in enumerate(_CERTIFICATE.finditer(text), 1):
+        pem = block[0].replace(block["kind"], "CERTIFICATE")
+        if block["kind"].startswith("TRUSTED"):  # only OpenSSL's file loader reads these
+            continue
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+        except (ssl.SSLError, ValueError):
+            line = text.count("\n", 0, block.start()) + 1
+            return f"certificate {number} (line {line}) is broken"
+    return ""
+
+
+def _words(error: Exception) -> str:
+    reason = getattr(error, "reason", None)
+    return reason.replace("_", " ").lower() if reason else str(error)

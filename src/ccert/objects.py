@@ -1,0 +1,69 @@
+"""Python's TLS objects, with a memory: which ``SSL`` of OpenSSL is behind each.
+
+``ssl.SSLContext.sslobject_class`` and ``sslsocket_class`` are documented for subclasses like these.
+An application's own classes are subclassed in turn, not replaced.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import ssl
+from typing import Any
+
+from ccert._openssl import Probe, peer_facts
+from ccert.errors import CcertError
+
+__all__ = ["connection_facts", "remembering"]
+
+# Postfix's valid_hostname(): anything else it does not accept as a name, and nothing else may
+# reach a log line.
+_HOSTNAME = re.compile(r"(?!.{256})(?![\d.]+$)[\w-]{1,63}(\.[\w-]{1,63})*", re.ASCII)
+
+
+class _Remembers:
+    _ccert_connection: Any = None
+    _ccert_accepts_names = False
+
+    @classmethod
+    def _create(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - ssl's own signature
+        with Probe() as probe:
+            self = super()._create(*args, **kwargs)  # type: ignore[misc] # of the ssl class
+        if self._sslobj is not None:  # else a listening socket: its connections come by accept()
+            self._ccert_connection = probe.connection()
+        self._ccert_accepts_names = kwargs["context"].sni_callback is not None
+        return self
+
+
+@functools.cache
+def remembering(base: type) -> type:
+    """Return a subclass of ``base``, an ``SSLObject`` or ``SSLSocket``, that remembers its SSL."""
+    if issubclass(base, _Remembers):
+        return base
+    return type(base.__name__, (_Remembers, base), {"__module__": base.__module__})
+
+
+def connection_facts(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> dict[str, Any]:
+    """Gather the facts of the handshake behind a Python TLS object.
+
+    Raises:
+        TypeError: this is no TLS object of Python's ``ssl``.
+        CcertError: there is nothing to tell: see the message.
+    """
+    if not isinstance(ssl_object, ssl.SSLObject | ssl.SSLSocket):
+        raise TypeError(
+            f"peer() takes an ssl.SSLObject or ssl.SSLSocket, not {type(ssl_object).__name__}; "
+            'an asyncio transport has it as get_extra_info("ssl_object")'
+        )
+    if not isinstance(ssl_object, _Remembers):
+        raise CcertError(
+            "this TLS object was made by a context that ccert was not attached to: "
+            "use ccert.ServerContext, or ccert.attach(context) before the connection is made"
+        )
+    alive = ssl_object._sslobj  # type: ignore[attr-defined] # noqa: SLF001 - holds the SSL meanwhile
+    if alive is None:
+        raise CcertError("the TLS connection is closed, or was never made")
+    facts = peer_facts(ssl_object._ccert_connection)  # noqa: SLF001 - ours
+    if not ssl_object._ccert_accepts_names or not _HOSTNAME.fullmatch(facts["server_name"]):  # noqa: SLF001
+        facts["server_name"] = ""
+    return facts

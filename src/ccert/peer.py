@@ -1,0 +1,191 @@
+"""What a server knows about its TLS client once the handshake is over.
+
+The words, the log line and the attributes are Postfix's, so that existing log watchers and policy
+services understand them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING
+
+from ccert import _openssl
+from ccert.objects import connection_facts
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Peer", "Signature", "Trust", "peer"]
+
+
+class Trust(enum.Enum):
+    """How far a client's certificate is trusted, in Postfix's words."""
+
+    ANONYMOUS = "Anonymous"
+    """The client sent no certificate."""
+    UNTRUSTED = "Untrusted"
+    """It sent one that verification refused; ``Peer.error`` says why."""
+    TRUSTED = "Trusted"
+    """It sent one that a trusted CA vouches for."""
+
+
+_TRUST = {
+    _openssl.ANONYMOUS: Trust.ANONYMOUS,
+    _openssl.UNTRUSTED: Trust.UNTRUSTED,
+    _openssl.TRUSTED: Trust.TRUSTED,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """How one side of a TLS 1.3 handshake proved that it has its certificate's key.
+
+    Attributes:
+        name: "ECDSA", "RSA-PSS", "ED25519", …
+        curve: of an ECDSA key, such as "prime256v1"; "" otherwise.
+        bits: size of an RSA key; 0 otherwise.
+        digest: such as "SHA256"; "" where the algorithm has none to choose.
+    """
+
+    name: str
+    curve: str
+    bits: int
+    digest: str
+
+    def summary(self, side: str) -> str:
+        """Return this signature's part of :meth:`Peer.summary`; ``side``: "server" or "client"."""
+        text = f" {side}-signature {self.name}"
+        if self.curve:
+            text += f" ({self.curve})"
+        elif self.bits:
+            text += f" ({self.bits} bits)"
+        return text + (f" {side}-digest {self.digest}" if self.digest else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """The verdict on a TLS client and the facts of its handshake; a value that outlives both.
+
+    .. warning::
+        Decide by ``trust``, or by a fingerprint that you know.  With ``client_certs="ask"`` the
+        presence of a certificate says nothing, here and in ``ssl``'s own ``getpeercert()``.
+
+    Attributes:
+        trust: :class:`Trust`.
+        trusted_as_server: True when ``trust_server_ccerts`` decided: the certificate lists
+            serverAuth, not clientAuth, and was verified as a server's.
+        error: OpenSSL's text for the first verification error; "" unless UNTRUSTED.
+        error_code: its ``X509_V_ERR_*`` number; 0 unless UNTRUSTED.
+        error_depth: which certificate, 0 is the leaf; None unless UNTRUSTED and verified in this
+            very handshake: a resumed session keeps the error but not where.
+        subject: the leaf's first subject CN, UTF-8; "" unless TRUSTED, and for a name that is
+            absent, has control characters or is of 256 octets or more.
+        issuer: the leaf's first issuer CN, else organization; "" as above.
+        fingerprint: SHA-256 of the leaf's DER, "AB:CD:…", whatever the trust; "" if ANONYMOUS.
+        pubkey_fingerprint: SHA-256 of the leaf's DER SubjectPublicKeyInfo, likewise.
+        chain: DER certificates as the client sent them, leaf first.  After a resumption by a
+            stateless ticket the leaf alone.
+        resumed: True if the session was resumed; the verdict then is that of its first handshake.
+        protocol: such as "TLSv1.3".
+        cipher: OpenSSL's name of the cipher suite.
+        cipher_bits: secret bits in use.
+        cipher_algorithm_bits: secret bits of the algorithm.
+        key_exchange: name of the TLS 1.3 group; "" with TLS 1.2.
+        server_signature: :class:`Signature` of the server; None with TLS 1.2 and when resumed.
+        client_signature: likewise of the client; None also without a certificate.
+        server_name: the name that the client asked for (SNI), if the context's ``sni_callback``
+            accepted it and it is a valid host name; "" otherwise.
+    """
+
+    trust: Trust
+    trusted_as_server: bool
+    error: str
+    error_code: int
+    error_depth: int | None
+    subject: str
+    issuer: str
+    fingerprint: str
+    pubkey_fingerprint: str
+    chain: tuple[bytes, ...] = dataclasses.field(repr=False)
+    resumed: bool
+    protocol: str
+    cipher: str
+    cipher_bits: int
+    cipher_algorithm_bits: int
+    key_exchange: str
+    server_signature: Signature | None
+    client_signature: Signature | None
+    server_name: str
+
+    def summary(self, client: str) -> str:
+        """Return the line that Postfix logs for such a connection (``smtpd_tls_loglevel = 1``).
+
+        Args:
+            client: name and address as Postfix writes them, "mx.example[192.0.2.1]"; it is
+                lower-cased, as there.
+        """
+        name = f" to {self.server_name}" if self.server_name else ""
+        text = (
+            f"{self.trust.value} TLS connection established from {client.lower()}{name}: "
+            f"{self.protocol} with cipher {self.cipher} "
+            f"({self.cipher_bits}/{self.cipher_algorithm_bits} bits)"
+        )
+        if self.key_exchange:
+            text += f" key-exchange {self.key_exchange}"
+        if self.server_signature:
+            text += self.server_signature.summary("server")
+        if self.client_signature:
+            text += self.client_signature.summary("client")
+        return text
+
+    def policy_attributes(self) -> dict[str, str]:
+        """Return the TLS attributes that Postfix sends to a policy service, in its order.
+
+        Names are xtext-encoded (RFC 3461, section 4) and empty unless TRUSTED; fingerprints are
+        always there.  Source: postfix SMTPD_POLICY_README.
+        """
+        return {
+            "ccert_subject": _xtext(self.subject),
+            "ccert_issuer": _xtext(self.issuer),
+            "ccert_fingerprint": self.fingerprint,
+            "ccert_pubkey_fingerprint": self.pubkey_fingerprint,
+            "encryption_protocol": self.protocol,
+            "encryption_cipher": self.cipher,
+            "encryption_keysize": str(self.cipher_bits),
+        }
+
+
+def _xtext(text: str) -> str:
+    printable = range(ord("!"), ord("~") + 1)
+    octets = text.encode()
+    return "".join(chr(o) if o in printable and o != ord("+") else f"+{o:02X}" for o in octets)
+
+
+def _colons(digest: bytes) -> str:
+    return digest.hex(":").upper()
+
+
+def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
+    """Tell who is at the other end of a server's TLS connection.
+
+    Args:
+        ssl_object: the object of a context with ccert attached, after the handshake: what
+            ``wrap_socket`` or ``wrap_bio`` returned, or an asyncio transport's
+            ``get_extra_info("ssl_object")``.  Not while another thread uses it.
+
+    Raises:
+        CcertError: the handshake is not over or has failed, the connection is closed, or the
+            object's context was not attached.
+        TypeError: it is something else.
+    """
+    facts = connection_facts(ssl_object)
+    facts["trust"] = trust = _TRUST[facts["trust"]]
+    known = trust is not Trust.ANONYMOUS
+    for name in ("fingerprint", "pubkey_fingerprint"):
+        facts[name] = _colons(facts[name]) if known else ""
+    for name in ("server_signature", "client_signature"):
+        facts[name] = Signature(**facts[name]) if facts[name] else None
+    if facts["error_depth"] < 0:
+        facts["error_depth"] = None
+    return Peer(**facts)

@@ -1,0 +1,559 @@
+"""The catalogue: which client certificates are trusted, with the setting off and on.
+
+A case is a function whose docstring is its specification.  It gets a :class:`Clique`, returns a
+:class:`Chain`, and states only how it deviates from a valid clique member.  The decorator states
+the verdict with the setting off and on: "T" trusted, "U26" untrusted with that X509_V_ERR number.
+The oracle (``oracle.py``) judges every case independently.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING
+
+import pki
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from pki import ANY, CLIENT, CODE, EMAIL, MS_SGC, NS_SGC, OCSP, PRIVATE, SERVER, TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Clique:
+    """A valid clique: one root, one intermediate below it, and a directory for files."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.root = pki.issue("Clique Root", ca=True)
+        self.ca = pki.issue("Clique CA", self.root, ca=True)
+
+    def leaf(self, **deviation) -> Chain:
+        """Return the chain of a member that lists serverAuth, but for the deviation."""
+        issuer = deviation.pop("issuer", self.ca)
+        deviation.setdefault("eku", [SERVER])
+        return Chain([pki.issue("mx.example", issuer, **deviation), self.ca], self.root.pem)
+
+    def below(self, ca: pki.Certificate, **deviation) -> Chain:
+        """Return the chain of a member below another intermediate."""
+        chain = self.leaf(issuer=ca, **deviation)
+        return dataclasses.replace(chain, sent=[chain.sent[0], ca])
+
+    def anchored(self, root: pki.Certificate, **deviation) -> Chain:
+        """Return the chain of a member directly below another root."""
+        chain = self.leaf(issuer=root, **deviation)
+        return dataclasses.replace(chain, sent=chain.sent[:1], anchors=root.pem)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    sent: list[pki.Certificate]  # leaf first
+    anchors: bytes  # the trust file
+    level: int = 2  # OpenSSL security level
+    depth: int = 9  # Postfix's verify depth
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    description: str
+    off: str
+    on: str
+    build: Callable[[Clique], Chain]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+CASES: list[Case] = []
+
+
+def case(off: str, on: str):
+    def register(build):
+        name = build.__name__.replace("_", "-")
+        CASES.append(Case(name, build.__doc__.strip(), off, on, build))
+        return build
+
+    return register
+
+
+def _usages(name: str, off: str, on: str, usages: list[str], **more) -> None:
+    CASES.append(
+        Case(
+            f"ee-{name}", f"A leaf for {name}.", off, on, lambda c: c.leaf(eku=usages, **more)
+        )
+    )
+
+
+def _encoding(name: str, off: str, on: str, value: bytes) -> None:
+    CASES.append(
+        Case(f"ee-{name}", f"A leaf: {name}.", off, on, lambda c: c.leaf(eku=value))
+    )
+
+
+# -- what the leaf's EKU lists --
+
+_usages("server", "U26", "T", [SERVER])
+_usages("client", "T", "T", [CLIENT])
+_usages("both", "T", "T", [SERVER, CLIENT])
+_usages("both-client-first", "T", "T", [CLIENT, SERVER])
+_usages("email", "U26", "U26", [EMAIL])
+_usages("code-signing", "U26", "U26", [CODE])
+_usages("time-stamping", "U26", "U26", [TIME])
+_usages("ocsp-signing", "U26", "U26", [OCSP])
+_usages("any", "U26", "U26", [ANY])
+_usages("ms-sgc", "U26", "U26", [MS_SGC])
+_usages("ns-sgc", "U26", "U26", [NS_SGC])
+_usages("private-usage", "U26", "U26", [PRIVATE])
+_usages("server-and-email", "U26", "T", [SERVER, EMAIL])
+_usages("server-and-code-signing", "U26", "T", [CODE, SERVER])
+_usages("server-and-any", "U26", "T", [SERVER, ANY])
+_usages("server-and-sgc", "U26", "T", [SERVER, MS_SGC, NS_SGC])
+_usages("server-and-private-usage", "U26", "T", [PRIVATE, SERVER])
+_usages("client-and-email", "T", "T", [CLIENT, EMAIL])
+_usages("client-and-any", "T", "T", [ANY, CLIENT])
+_usages("server-client-email", "T", "T", [SERVER, EMAIL, CLIENT])
+_usages("server-critical", "U26", "T", [SERVER], eku_critical=True)
+_usages("email-critical", "U26", "U26", [EMAIL], eku_critical=True)
+_usages("server-twice", "U26", "T", [SERVER, SERVER])
+_usages("no-usage", "U26", "U26", [])
+
+
+@case("T", "T")
+def ee_without_eku(clique):
+    """A leaf without an EKU extension, which allows every use."""
+    return clique.leaf(eku=None)
+
+
+# -- how the leaf's EKU is encoded --
+
+
+@case("U20", "U20")
+def ee_second_eku_equal(clique):
+    """Two EKU extensions, both serverAuth: an invalid certificate, not a purpose."""
+    return clique.leaf(second_eku=[SERVER])
+
+
+@case("U20", "U20")
+def ee_second_eku_client(clique):
+    """Two EKU extensions, serverAuth and clientAuth."""
+    return clique.leaf(second_eku=[CLIENT])
+
+
+@case("U20", "U20")
+def ee_client_second_eku_equal(clique):
+    """Two EKU extensions, both clientAuth: refused by stock OpenSSL, too."""
+    return clique.leaf(eku=[CLIENT], second_eku=[CLIENT])
+
+
+_server = pki.oid_der(SERVER)
+_encoding("eku-truncated", "U20", "U20", pki.eku_der(SERVER)[:-1])
+_encoding("eku-is-integer", "U20", "U20", b"\x02\x01\x01")
+_encoding("eku-of-integers", "U20", "U20", pki.der(0x30, b"\x02\x01\x01"))
+_encoding("eku-is-null", "U20", "U20", b"\x05\x00")
+_encoding("eku-without-octets", "U20", "U20", b"")
+_encoding("eku-with-empty-oid", "U20", "U20", pki.der(0x30, b"\x06\x00" + _server))
+_encoding("eku-trailing-octets", "U26", "T", pki.eku_der(SERVER) + b"\x05\x00")
+_encoding("eku-ber-length", "U26", "T", b"\x30\x81" + pki.eku_der(SERVER)[1:])
+_encoding("eku-indefinite-length", "U26", "T", b"\x30\x80" + _server + b"\0\0")
+
+
+# -- EKU above the leaf --
+
+
+@case("U26", "T")
+def ca_server(clique):
+    """Today's WebPKI: intermediate and leaf list serverAuth only."""
+    return clique.below(pki.issue("Server CA", clique.root, ca=True, eku=[SERVER]))
+
+
+@case("U26", "U26")
+def ca_server_ee_both(clique):
+    """A leaf with both stays a client's, so its serverAuth-only intermediate is refused."""
+    ca = pki.issue("Server CA", clique.root, ca=True, eku=[SERVER])
+    return clique.below(ca, eku=[SERVER, CLIENT])
+
+
+@case("U26", "U26")
+def ca_server_ee_without_eku(clique):
+    """A leaf without EKU stays a client's, likewise."""
+    ca = pki.issue("Server CA", clique.root, ca=True, eku=[SERVER])
+    return clique.below(ca, eku=None)
+
+
+@case("U26", "U26")
+def ca_client(clique):
+    """A serverAuth leaf below a clientAuth-only intermediate fits neither purpose."""
+    return clique.below(pki.issue("Client CA", clique.root, ca=True, eku=[CLIENT]))
+
+
+@case("T", "T")
+def ca_client_ee_client(clique):
+    """A clientAuth leaf below a clientAuth-only intermediate."""
+    ca = pki.issue("Client CA", clique.root, ca=True, eku=[CLIENT])
+    return clique.below(ca, eku=[CLIENT])
+
+
+@case("U26", "U26")
+def ca_any(clique):
+    """anyExtendedKeyUsage does not help an intermediate."""
+    return clique.below(pki.issue("Any CA", clique.root, ca=True, eku=[ANY]))
+
+
+@case("U26", "T")
+def ca_both(clique):
+    """A serverAuth leaf below an intermediate with both."""
+    return clique.below(pki.issue("Both CA", clique.root, ca=True, eku=[CLIENT, SERVER]))
+
+
+@case("U26", "T")
+def root_server(clique):
+    """The same test applies to the root: serverAuth only."""
+    return clique.anchored(pki.issue("Server Root", ca=True, eku=[SERVER]))
+
+
+@case("U26", "U26")
+def root_client(clique):
+    """The same test applies to the root: clientAuth only."""
+    return clique.anchored(pki.issue("Client Root", ca=True, eku=[CLIENT]))
+
+
+@case("U26", "U26")
+def root_any(clique):
+    """The same test applies to the root: anyExtendedKeyUsage only."""
+    return clique.anchored(pki.issue("Any Root", ca=True, eku=[ANY]))
+
+
+# -- key usage and Netscape certificate type --
+
+
+def _key_usage(name: str, off: str, on: str, eku: str, *usages: str) -> None:
+    CASES.append(
+        Case(
+            f"ee-{name}",
+            f"A leaf whose key usage is {', '.join(usages)}.",
+            off,
+            on,
+            lambda c: c.leaf(eku=[eku], usage=pki.key_usage(*usages)),
+        )
+    )
+
+
+_key_usage("server-signs", "U26", "T", SERVER, "digital_signature")
+_key_usage("server-enciphers", "U26", "T", SERVER, "key_encipherment")
+_key_usage("server-agrees", "U26", "T", SERVER, "key_agreement")
+_key_usage("server-commits", "U26", "U26", SERVER, "content_commitment")
+_key_usage("server-crl", "U26", "U26", SERVER, "crl_sign")
+_key_usage("client-signs", "T", "T", CLIENT, "digital_signature")
+_key_usage("client-enciphers", "U26", "U26", CLIENT, "key_encipherment")
+
+
+def _cert_type(name: str, off: str, on: str, eku: str, bits: int) -> None:
+    value = pki.extension(pki.NS_CERT_TYPE, bytes([0x03, 0x02, 0x00, bits]))
+    CASES.append(
+        Case(
+            f"ee-{name}",
+            "A leaf with a Netscape certificate type, which counts for the switched purpose.",
+            off,
+            on,
+            lambda c: c.leaf(eku=[eku], extensions=[(value, False)]),
+        )
+    )
+
+
+_cert_type("server-ns-server", "U26", "T", SERVER, 0x40)
+_cert_type("server-ns-client", "U26", "U26", SERVER, 0x80)
+_cert_type("client-ns-client", "T", "T", CLIENT, 0x80)
+_cert_type("client-ns-server", "U26", "U26", CLIENT, 0x40)
+
+
+# -- trust settings of the anchor (TRUSTED CERTIFICATE) --
+
+
+def _aux(clique: Clique, *settings: str, **deviation) -> Chain:
+    anchors = pki.with_trust(clique.root, *settings, directory=clique.directory)
+    return dataclasses.replace(clique.leaf(**deviation), anchors=anchors)
+
+
+@case("U28", "T")
+def root_rejects_client(clique):
+    """Once switched, the root's rejection of clientAuth no longer counts."""
+    return _aux(clique, "-addreject", "clientAuth")
+
+
+@case("U28", "U28")
+def root_rejects_client_ee_client(clique):
+    """It does count for a client's leaf."""
+    return _aux(clique, "-addreject", "clientAuth", eku=[CLIENT])
+
+
+@case("U26", "U28")
+def root_rejects_server(clique):
+    """Once switched, the root's rejection of serverAuth counts."""
+    return _aux(clique, "-addreject", "serverAuth")
+
+
+@case("T", "T")
+def root_rejects_server_ee_client(clique):
+    """It does not count for a client's leaf."""
+    return _aux(clique, "-addreject", "serverAuth", eku=[CLIENT])
+
+
+@case("U26", "U28")
+def root_trusts_client(clique):
+    """A root trusted for clientAuth only does not vouch for a serverAuth leaf."""
+    return _aux(clique, "-addtrust", "clientAuth")
+
+
+@case("U28", "T")
+def root_trusts_server(clique):
+    """A root trusted for serverAuth only does."""
+    return _aux(clique, "-addtrust", "serverAuth")
+
+
+@case("U28", "U28")
+def root_trusts_server_ee_client(clique):
+    """A root trusted for serverAuth only does not vouch for a client's leaf."""
+    return _aux(clique, "-addtrust", "serverAuth", eku=[CLIENT])
+
+
+def _self_signed(clique: Clique, *settings: str) -> Chain:
+    leaf = pki.issue("mx.example", eku=[SERVER])
+    if settings:
+        return Chain([leaf], pki.with_trust(leaf, *settings, directory=clique.directory))
+    return Chain([leaf], leaf.pem)
+
+
+@case("U26", "T")
+def ee_self_signed_trusted(clique):
+    """A self-signed serverAuth leaf that is itself in the trust file."""
+    return _self_signed(clique)
+
+
+@case("T", "U28")
+def ee_self_signed_trusted_for_client(clique):
+    """The one case where the setting takes trust away: direct trust, for clientAuth only."""
+    return _self_signed(clique, "-addtrust", "clientAuth")
+
+
+@case("U18", "U18")
+def ee_self_signed(clique):
+    """A self-signed leaf that nobody vouches for."""
+    return Chain([pki.issue("mx.example", eku=[SERVER])], clique.root.pem)
+
+
+# -- which intermediate --
+
+
+def _twins(clique: Clique) -> tuple[pki.Certificate, pki.Certificate]:
+    good = pki.issue("Twin CA", clique.root, ca=True)
+    bad = pki.issue("Twin CA", clique.root, ca=True, eku=[EMAIL], key=good.key)
+    return good, bad
+
+
+@case("U26", "T")
+def ca_twins_good_first(clique):
+    """Of two intermediates of one name and key, the first sent is used."""
+    good, bad = _twins(clique)
+    chain = clique.below(good)
+    return dataclasses.replace(chain, sent=[chain.sent[0], good, bad])
+
+
+@case("U26", "U26")
+def ca_twins_bad_first(clique):
+    """... without backtracking."""
+    good, bad = _twins(clique)
+    chain = clique.below(good)
+    return dataclasses.replace(chain, sent=[chain.sent[0], bad, good])
+
+
+@case("U26", "T")
+def ca_twins_good_trusted(clique):
+    """One in the trust file is used before one that is sent."""
+    good, bad = _twins(clique)
+    chain = clique.below(good)
+    return dataclasses.replace(
+        chain, sent=[chain.sent[0], bad], anchors=chain.anchors + good.pem
+    )
+
+
+# -- what the setting never forgives --
+
+
+@case("U26", "U10")
+def ee_expired(clique):
+    """Expired; with the setting off the purpose hides it."""
+    return clique.leaf(start=-3 * pki.DAY, end=-pki.DAY)
+
+
+@case("U10", "U10")
+def ee_client_expired(clique):
+    """Expired, a client's."""
+    return clique.leaf(eku=[CLIENT], start=-3 * pki.DAY, end=-pki.DAY)
+
+
+@case("U26", "U9")
+def ee_not_yet_valid(clique):
+    """Not yet valid."""
+    return clique.leaf(start=pki.DAY)
+
+
+@case("U26", "U10")
+def ca_expired(clique):
+    """Below an expired intermediate."""
+    ca = pki.issue("Old CA", clique.root, ca=True, start=-3 * pki.DAY, end=-pki.DAY)
+    return clique.below(ca)
+
+
+@case("U26", "U10")
+def root_expired(clique):
+    """Below an expired root."""
+    return clique.anchored(pki.issue("Old Root", ca=True, start=-3 * pki.DAY, end=-pki.DAY))
+
+
+@case("U20", "U20")
+def root_unknown(clique):
+    """Below a root that is not in the trust file."""
+    other = pki.issue("Other Root", ca=True)
+    return dataclasses.replace(clique.anchored(other), anchors=clique.root.pem)
+
+
+@case("U19", "U19")
+def root_unknown_sent(clique):
+    """Below a root that is sent, but not in the trust file."""
+    other = pki.issue("Other Root", ca=True)
+    chain = clique.anchored(other)
+    return dataclasses.replace(chain, sent=[*chain.sent, other], anchors=clique.root.pem)
+
+
+@case("U26", "U7")
+def root_same_name(clique):
+    """Below a root with the trusted one's name and another key."""
+    return dataclasses.replace(
+        clique.anchored(pki.issue("Clique Root", ca=True)), anchors=clique.root.pem
+    )
+
+
+@case("U20", "U20")
+def ca_missing(clique):
+    """The client does not send its intermediate."""
+    chain = clique.leaf()
+    return dataclasses.replace(chain, sent=chain.sent[:1])
+
+
+@case("U2", "U2")
+def ca_as_anchor(clique):
+    """Only the intermediate is in the trust file: no partial chains."""
+    return dataclasses.replace(clique.leaf(), anchors=clique.ca.pem)
+
+
+@case("U26", "U7")
+def ee_bad_signature(clique):
+    """The leaf's signature is by another key of the same name."""
+    impostor = dataclasses.replace(clique.ca, key=pki.new_key())
+    return clique.leaf(issuer=impostor)
+
+
+@case("U26", "T")
+def root_bad_signature(clique):
+    """A root's own signature is not looked at."""
+    root = pki.issue("Scratched Root", ca=True)
+    scratched = root.der[:-1] + bytes([root.der[-1] ^ 1])
+    return dataclasses.replace(clique.anchored(root), anchors=pki.to_pem(scratched))
+
+
+@case("U26", "U47")
+def ca_name_constraints(clique):
+    """The intermediate may issue for another domain only."""
+    other = x509.NameConstraints([x509.DNSName("elsewhere.example")], None)
+    ca = pki.issue("Elsewhere CA", clique.root, ca=True, extensions=[(other, True)])
+    return clique.below(ca, names=["mx.example"])
+
+
+@case("U26", "U25")
+def ca_path_length(clique):
+    """An intermediate below one that allows none."""
+    short = pki.issue("Short CA", clique.root, ca=True, path_length=0)
+    low = pki.issue("Low CA", short, ca=True)
+    chain = clique.below(low)
+    return dataclasses.replace(chain, sent=[*chain.sent, short])
+
+
+@case("U34", "U34")
+def ee_unknown_critical(clique):
+    """A critical extension that OpenSSL does not know."""
+    unknown = pki.extension(PRIVATE, b"\x05\x00")
+    return clique.leaf(extensions=[(unknown, True)])
+
+
+@case("U26", "U79")
+def ca_is_no_ca(clique):
+    """The intermediate is a leaf itself."""
+    return clique.below(pki.issue("mx2.example", clique.root, eku=None))
+
+
+@case("U26", "T")
+def ee_is_ca(clique):
+    """A leaf that is a CA, too."""
+    return clique.leaf(ca=True)
+
+
+# -- security level and depth --
+
+
+def _rsa(clique: Clique, level: int, *, bits: int = 2048, digest: hashes.HashAlgorithm) -> Chain:
+    del clique
+    root = pki.issue("RSA Root", ca=True, key=pki.rsa_key(2048, 1))
+    leaf = pki.issue("mx.example", root, eku=[SERVER], key=pki.rsa_key(bits), digest=digest)
+    return Chain([leaf], root.pem, level=level)
+
+
+def _level(name: str, on: str, level: int, **weakness) -> None:
+    CASES.append(
+        Case(
+            f"ee-{name}-level-{level}",
+            f"A weak certificate at OpenSSL's security level {level}.",
+            on if on == "U66" else "U26",
+            on,
+            functools.partial(_rsa, level=level, **weakness),
+        )
+    )
+
+
+_level("md5", "T", 0, digest=hashes.MD5())  # noqa: S303
+_level("md5", "U68", 1, digest=hashes.MD5())  # noqa: S303
+_level("sha1", "T", 0, digest=hashes.SHA1())  # noqa: S303
+_level("sha1", "U68", 1, digest=hashes.SHA1())  # noqa: S303
+_level("rsa768", "T", 0, bits=768, digest=hashes.SHA256())
+_level("rsa768", "U66", 1, bits=768, digest=hashes.SHA256())
+_level("rsa1024", "T", 1, bits=1024, digest=hashes.SHA256())
+_level("rsa1024", "U66", 2, bits=1024, digest=hashes.SHA256())
+_level("rsa2048", "T", 2, bits=2048, digest=hashes.SHA256())
+
+
+def _deep(clique: Clique, intermediates: int, depth: int) -> Chain:
+    chain = [clique.root]
+    for number in range(intermediates):
+        chain.append(pki.issue(f"CA {number}", chain[-1], ca=True))
+    leaf = pki.issue("mx.example", chain[-1], eku=[SERVER])
+    return Chain([leaf, *reversed(chain[1:])], clique.root.pem, depth=depth)
+
+
+def _depth(on: str, intermediates: int, depth: int) -> None:
+    CASES.append(
+        Case(
+            f"ca-{intermediates}-deep-depth-{depth}",
+            f"{intermediates} intermediates at Postfix's verify depth {depth}.",
+            "U26" if on == "T" else on,
+            on,
+            functools.partial(_deep, intermediates=intermediates, depth=depth),
+        )
+    )
+
+
+_depth("T", 10, 9)
+_depth("U22", 11, 9)
+_depth("T", 1, 0)
+_depth("U22", 2, 0)

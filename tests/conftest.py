@@ -1,0 +1,119 @@
+"""What most tests share: a host with its identity, a clique, and contexts for both."""
+
+from __future__ import annotations
+
+import dataclasses
+import ssl
+from typing import TYPE_CHECKING
+
+import pki
+import pytest
+from cases import Chain, Clique
+from foreign import ForeignClient
+
+import ccert
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VERSIONS = {"tls12": ssl.TLSVersion.TLSv1_2, "tls13": ssl.TLSVersion.TLSv1_3}
+
+
+def pytest_report_header() -> list[str]:
+    import importlib.metadata as metadata
+    import sys
+
+    packages = ("aiosmtpd", "cryptography", "cffi", "trio", "uvloop")
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
+    return [
+        f"ccert {ccert.__version__} from {ccert.__file__}",
+        f"{ssl.OPENSSL_VERSION}, Python {sys.version.split()[0]}, {versions}",
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """The server under test: its certificate files and the CA that clients know it by."""
+
+    certfile: Path
+    keyfile: Path
+    cafile: Path
+    directory: Path
+
+    def write(self, name: str, content: bytes) -> Path:
+        path = self.directory / name
+        path.write_bytes(content)
+        return path
+
+    def anchors(self, chain: Chain | bytes) -> Path:
+        """Write a trust file."""
+        content = chain if isinstance(chain, bytes) else chain.anchors
+        return self.write(f"anchors-{hash(content):x}.pem", content)
+
+    def context(self, chain: Chain | bytes | None = None, **settings) -> ccert.ServerContext:
+        """Make a server context that trusts the chain's anchors."""
+        if chain is not None:
+            settings["cafile"] = self.anchors(chain)
+        if isinstance(chain, Chain):
+            settings.setdefault("verify_depth", chain.depth)
+        context = ccert.ServerContext(self.certfile, self.keyfile, **settings)
+        if isinstance(chain, Chain):
+            context.set_ciphers(f"DEFAULT:@SECLEVEL={chain.level}")
+        return context
+
+    def stock(self, chain: Chain | bytes | None = None) -> ssl.SSLContext:
+        """Make a server context without ccert."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certfile, self.keyfile)
+        if chain is not None:
+            context.load_verify_locations(self.anchors(chain))
+        return context
+
+    def foreign(self, chain: Chain) -> ForeignClient:
+        """Make a client on another OpenSSL, which presents any chain."""
+        return ForeignClient(self.cafile, chain)
+
+    def client(self, chain: Chain | None = None) -> ssl.SSLContext:
+        """Make a client context that presents the chain, whatever its strength."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.cafile)
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        if chain is not None:
+            pems = [certificate.pem for certificate in chain.sent]
+            path = self.write("client.pem", b"".join([*pems, chain.sent[0].key_pem]))
+            context.load_cert_chain(path)
+        return context
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory) -> Host:
+    directory = tmp_path_factory.mktemp("host")
+    root = pki.issue("Host Root", ca=True)
+    leaf = pki.issue(
+        "mx.example", root, eku=[pki.SERVER], names=["mx.example", "mx2.example", "localhost"]
+    )
+    files = {"host.pem": leaf.pem, "host.key": leaf.key_pem, "host-ca.pem": root.pem}
+    for name, content in files.items():
+        (directory / name).write_bytes(content)
+    return Host(*(directory / name for name in files), directory)
+
+
+@pytest.fixture(scope="session")
+def clique(tmp_path_factory) -> Clique:
+    return Clique(tmp_path_factory.mktemp("clique"))
+
+
+@pytest.fixture(params=VERSIONS.values(), ids=VERSIONS.keys())
+def version(request) -> ssl.TLSVersion:
+    return request.param
+
+
+@pytest.fixture
+def pin(version):
+    """Return a function that confines contexts to one TLS version."""
+
+    def pin(*contexts: ssl.SSLContext) -> None:
+        for context in contexts:
+            context.minimum_version = context.maximum_version = version
+
+    return pin
