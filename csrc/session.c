@@ -86,13 +86,21 @@ int64_t ccert_expiry(const X509 *certificate)
     return (int64_t)time(NULL) + (int64_t)days * 86400 + seconds;
 }
 
-/* shorten - let the session end before expiry; a session's time-out counts whole seconds */
+static int never_resume(SSL_SESSION *session)
+{
+    return SSL_SESSION_set1_id_context(session, never_resumed, sizeof(never_resumed));
+}
+
+/* shorten - let the session end before expiry
+ *
+ * A session's time-out counts whole seconds, and must not be 0: OpenSSL leaves that out of a ticket,
+ * reads it back as 3, finds the ticket longer than announced and fails the handshake. */
 static int shorten(SSL_SESSION *session, int64_t expiry)
 {
     int64_t left = expiry - (int64_t)time(NULL) - 1;
 
-    if (left < 0)
-        left = 0;
+    if (left < 1)
+        return never_resume(session);
     if (left >= SSL_SESSION_get_timeout(session))
         return 1;
     return SSL_SESSION_set_timeout(session, (long)left) != 0;
@@ -146,9 +154,7 @@ int ccert_session_limit(SSL *ssl, const ccert_connection *connection, const ccer
     session = SSL_get_session(ssl);
     if (session == NULL)
         return 0;
-    if (stray && !SSL_SESSION_set1_id_context(session, never_resumed, sizeof(never_resumed)))
-        return 0;
-    return shorten(session, connection->expiry);
+    return stray ? never_resume(session) : shorten(session, connection->expiry);
 }
 
 int ccert_session_configure(SSL_CTX *ctx, ccert_context *context)

@@ -44,6 +44,7 @@ class Pair:
 
     server: End
     client: End
+    resumptions: list[Pair] = dataclasses.field(default_factory=list)
 
     @property
     def completed(self) -> bool:

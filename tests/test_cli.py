@@ -1,0 +1,82 @@
+"""The command: it teaches, it tells, and its exit status can be relied on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import ccert
+from ccert.cli import main
+
+COMMAND = Path(sys.executable).with_name("ccert")
+
+
+def test_help_teaches(capsys):
+    """Each command says what it does and how it ends."""
+    for words, expected in ((["--help"], "demo"), (["demo", "--help"], "Exit status: 0 if")):
+        with pytest.raises(SystemExit) as exit_:
+            main(words)
+        assert exit_.value.code == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_usage(capsys):
+    """No command, or an unknown one, is a usage error: 2."""
+    for words in ([], ["frobnicate"]):
+        with pytest.raises(SystemExit) as exit_:
+            main(words)
+        assert exit_.value.code == 2
+        assert "usage: ccert" in capsys.readouterr().err
+
+
+def test_errors_are_one_line(capsys, monkeypatch):
+    """An error of ours is a line and exit status 2, not a traceback."""
+
+    def refuse() -> int:
+        raise ccert.ConfigError("CA file x: no certificate found")
+
+    monkeypatch.setattr("ccert.cli.demo.run", refuse)
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err == "ccert: CA file x: no certificate found\n"
+
+
+def test_demo_names_what_it_needs(capsys, monkeypatch):
+    """Without the demo's own dependencies it says how to get them."""
+    monkeypatch.delitem(sys.modules, "ccert.cli.demo", raising=False)
+    monkeypatch.setitem(sys.modules, "aiosmtpd.smtp", None)
+    assert main(["demo"]) == 2
+    assert "pip install 'ccert[test]'" in capsys.readouterr().err
+
+
+def test_demo():
+    """The main job, in a process of its own: the log's words and the table, off and on."""
+    done = subprocess.run([COMMAND, "demo"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    rows = [line.split() for line in done.stdout.splitlines()[-12:] if "ed " in line]
+    assert [row[-6:] for row in rows if row[0] == "serverAuth"] == [
+        ["only", "Untrusted", "yes", "Trusted", "yes", "yes"]
+    ]
+    assert done.stdout.count("Trusted TLS connection established from localhost[127.0.0.1]: ") == 6
+    assert Console().width
+
+
+def test_demo_in_process(capsys, monkeypatch):
+    """A client that is not judged as it should be makes the demo fail."""
+    import ccert.cli.demo as demo
+
+    monkeypatch.setattr(demo.logging, "basicConfig", lambda **_: None)
+    assert demo.run() == 0
+    monkeypatch.setattr(ccert, "ServerContext", _ignoring_the_setting(ccert.ServerContext))
+    assert demo.run() == 1
+    assert capsys.readouterr().out.count("trust_server_ccerts off and on") == 2
+
+
+def _ignoring_the_setting(context):
+    def make(*args, trust_server_ccerts, **kwargs):
+        del trust_server_ccerts
+        return context(*args, **kwargs)
+
+    return make

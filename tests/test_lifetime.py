@@ -1,0 +1,301 @@
+"""Memory and threads: nothing dangles, nothing grows, nobody waits for Python."""
+
+import ctypes
+import gc
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pairs
+import pki
+import pytest
+
+import ccert
+
+
+def _rss() -> int:
+    """Resident set size in kB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")  # freed memory is kept in quarantine
+
+
+def _flat(action, warm_up: int, rounds: int, growth: int) -> None:
+    for _ in range(warm_up):
+        action()
+    gc.collect()
+    before = _rss()
+    for _ in range(rounds):
+        action()
+    gc.collect()
+    assert SANITIZED or _rss() - before < growth, f"grew from {before} kB to {_rss()} kB"
+
+
+def test_attaching_leaks_nothing(host):
+    """10 000 contexts, attached, probed and collected, leave the memory as it was."""
+
+    def attach() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        ccert.attach(context, client_certs="ask")
+        ccert.stats(context)
+
+    _flat(attach, warm_up=1000, rounds=10_000, growth=2048)
+
+
+def test_attaching_again_leaks_nothing(host, clique):
+    """Policies that are replaced on one context are freed."""
+    context = host.context(clique.root.pem)
+    _flat(lambda: ccert.attach(context), warm_up=1000, rounds=10_000, growth=1024)
+
+
+def test_peers_leak_nothing(host, clique):
+    """So does telling who is there, again and again."""
+    pair = pairs.handshake(host.context(clique.root.pem), host.client(clique.leaf()))
+    _flat(lambda: ccert.peer(pair.server.tls), warm_up=1000, rounds=5000, growth=1024)
+
+
+def test_sessions_are_bounded(host, clique):
+    """Strangers who connect again and again fill a bounded cache, not the memory."""
+    context = host.context(clique.root.pem)
+    client = host.client(clique.leaf())
+    for _ in range(2100):
+        pair = pairs.handshake(context, client)
+        with pytest.raises(ssl.SSLWantReadError):
+            pair.server.tls.unwrap()  # else OpenSSL drops the session with the connection
+    assert 2000 < context.session_stats()["number"] <= 2048
+
+
+def test_objects_and_contexts_in_any_order(host, clique):
+    """Connections outlive contexts, contexts outlive connections, half-done ones as well."""
+    client = host.client(clique.leaf())
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    begun = pairs.begin(context, client)
+    done = pairs.handshake(context, client)
+    del context
+    gc.collect()
+    assert pairs.finish(begun).completed
+    assert ccert.peer(begun.server.tls).trusted_as_server
+    assert ccert.peer(done.server.tls).trusted_as_server
+    context = host.context(clique.root.pem)
+    for keep in (True, False):
+        pair = pairs.begin(context, client)
+        if keep:
+            pairs.finish(pair)
+        del pair
+        gc.collect()
+    assert ccert.stats(context).verified == 1
+
+
+def test_other_objects_of_the_thread_are_not_confused(host, clique):
+    """An application's class that makes TLS objects while it is made itself gets its own verdict."""
+
+    class Own(ssl.SSLObject):
+        @classmethod
+        def _create(cls, *args, **kwargs):
+            self = super()._create(*args, **kwargs)
+            bios = ssl.MemoryBIO(), ssl.MemoryBIO()
+            self.other = ssl.create_default_context().wrap_bio(*bios, server_hostname="a")
+            return self
+
+    context = host.stock(clique.root.pem)
+    context.sslobject_class = Own
+    ccert.attach(context, client_certs="ask", trust_server_ccerts=True)
+    pair = pairs.handshake(context, host.client(clique.leaf()))
+    assert ccert.peer(pair.server.tls).trusted_as_server
+
+
+def test_contexts_made_amid_a_handshake(host, clique):
+    """An sni_callback may attach ccert to a context that it makes on the spot."""
+    contexts = []
+
+    def switch(tls, _name, _context) -> None:
+        contexts.append(host.context(clique.root.pem, trust_server_ccerts=True))
+        tls.context = contexts[-1]
+
+    context = host.context(clique.root.pem)
+    context.sni_callback = switch
+    pair = pairs.handshake(context, host.client(clique.leaf()))
+    assert ccert.peer(pair.server.tls).trusted_as_server
+    assert ccert.stats(contexts[0]).trusted_as_server == 1
+
+
+def test_threads_share_a_context(host, clique):
+    """Two threads shake hands on one context while a third replaces its policy."""
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    member = clique.leaf()
+    failures = []
+    rounds = 150
+
+    def shake(client: ssl.SSLContext) -> None:
+        for _ in range(rounds):
+            peer = ccert.peer(pairs.handshake(context, client).server.tls)
+            right = peer.trusted_as_server if not peer.error else peer.error_code == 26
+            if not right:
+                failures.append(peer)
+
+    clients = [host.client(member) for _ in range(2)]
+    threads = [threading.Thread(target=shake, args=[client]) for client in clients]
+    for thread in threads:
+        thread.start()
+    replaced = 0
+    while any(thread.is_alive() for thread in threads):
+        ccert.attach(context, trust_server_ccerts=bool(replaced % 2))
+        replaced += 1
+        time.sleep(0.001)  # lets the others have the GIL; nothing waits for it
+    assert not failures
+    assert ccert.stats(context).verified == 2 * rounds
+    assert replaced > 10
+
+
+def test_fork_keeps_working(host, clique):
+    """A forked worker serves with the context it inherited."""
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    client = host.client(clique.leaf())
+    pid = os.fork()
+    if pid == 0:
+        trusted = ccert.peer(pairs.handshake(context, client).server.tls).trusted_as_server
+        os._exit(0 if trusted else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+# -- no Python in the handshake --
+
+
+def _events(action) -> list[str]:
+    events = []
+
+    def profile(_frame, event, argument) -> None:
+        events.append(f"{event} {getattr(argument, '__name__', '')}".strip())
+
+    sys.setprofile(profile)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return events
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["quiet", "sni_callback"])
+def test_no_python_runs_in_the_handshake(host, clique, named):
+    """Between the ClientHello and the verdict the interpreter sees no call.
+
+    The contrast: an sni_callback is one, and it is seen.
+    """
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    if named:
+        context.sni_callback = lambda *_: None
+    pair = pairs.begin(context, host.client(clique.leaf()))
+    server = pair.server.tls._sslobj.do_handshake  # the C function itself
+
+    def step() -> None:
+        try:
+            server()
+            pair.server.done = True
+        except ssl.SSLWantReadError:
+            pass
+
+    inside = []
+
+    def profiled() -> None:
+        inside.extend(e for e in _events(step) if "SSLWant" not in e)
+
+    pair.server.step = lambda: None if pair.server.done else profiled()
+    pairs.finish(pair)
+    assert ccert.peer(pair.server.tls).trusted_as_server
+    calls = [event for event in inside if event.startswith("call")]
+    steps = inside.count("c_call do_handshake")
+    assert steps >= 2
+    assert (len(calls) > steps) is named  # one "call" each is step() itself
+
+
+_CLIENT = """
+import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+context.load_cert_chain(sys.argv[3])
+context.maximum_version = ssl.TLSVersion.TLSv1_2  # its end proves that the server has verified
+sock = socket.socket(fileno=int(sys.argv[1]))
+sock.settimeout(2)
+context.wrap_socket(sock, server_hostname="mx.example")
+"""
+
+
+def _blocked_in_handshake(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident)
+    state = Path(f"/proc/self/task/{thread.native_id}/stat").read_text().rpartition(")")[2]
+    return frame is not None and frame.f_code.co_name == "do_handshake" and state.split()[0] == "S"
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["quiet", "sni_callback"])
+def test_handshake_needs_no_gil(host, clique, named):
+    """A whole handshake, verdict included, while the main thread keeps the GIL in C.
+
+    ``system()``, called without releasing the GIL, runs the client to its end.  The contrast: an
+    sni_callback waits for the GIL, and the client loses patience.
+    """
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    if named:
+        context.sni_callback = lambda *_: None
+    chain = clique.leaf()
+    member = host.write(
+        "gil.pem", b"".join(c.pem for c in chain.sent) + chain.sent[0].key_pem
+    )
+    script = host.write("client.py", _CLIENT.encode())
+    ours, theirs = socket.socketpair()
+    os.set_inheritable(theirs.fileno(), True)
+    connection = context.wrap_socket(ours, server_side=True, do_handshake_on_connect=False)
+    outcome = []
+
+    def shake() -> None:
+        try:
+            connection.do_handshake()
+            outcome.append(ccert.peer(connection).trusted_as_server)
+        except OSError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=shake)
+    thread.start()
+    for _ in range(1000):
+        if _blocked_in_handshake(thread):
+            break
+        time.sleep(0.01)
+    assert _blocked_in_handshake(thread)
+    command = f"{sys.executable} {script} {theirs.fileno()} {host.cafile} {member}"
+    status = ctypes.PyDLL(None).system(command.encode())
+    theirs.close()
+    thread.join(20)
+    connection.close()
+    assert (status == 0) is not named
+    assert (outcome == [True]) is not named
+
+
+def test_interpreter_exits_with_everything_alive(host, clique):
+    """At exit nothing is torn down in an order that crashes."""
+    script = f"""
+import sys; sys.path[:0] = {sys.path!r}
+import pairs, ccert, ssl, atexit
+server = ccert.ServerContext({str(host.certfile)!r}, {str(host.keyfile)!r})
+client = ssl.create_default_context(cafile={str(host.cafile)!r})
+pair = pairs.handshake(server, client)
+atexit.register(lambda: print(ccert.peer(pair.server.tls).trust.value))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "Anonymous"), done.stderr
+
+
+def test_depth_of_a_long_chain(host, clique):
+    """A hundred certificates in a flight are told, not feared."""
+    chain = clique.leaf()
+    chain.sent.extend([pki.issue("Extra", clique.root)] * 98)
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    peer = ccert.peer(pairs.handshake(context, host.foreign(chain)).server.tls)
+    assert len(peer.chain) == 100
+    assert peer.trusted_as_server

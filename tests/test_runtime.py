@@ -1,0 +1,112 @@
+"""One libssl for both, or a clear refusal; and a public surface that changes on purpose only."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ccert
+from ccert import _openssl
+from ccert._ffi import lib
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_public_names():
+    """What users may rely on."""
+    assert ccert.__all__ == [
+        "CcertError", "ConfigError", "Peer", "ServerContext", "Signature", "Stats", "Trust",
+        "UnsupportedRuntime", "attach", "detach", "peer", "stats",
+    ]  # fmt: skip
+    for name in ccert.__all__:
+        assert getattr(ccert, name).__doc__, name
+
+
+def test_c_boundary():
+    """The extension has exactly the names of ccert.h."""
+    header = re.sub(r"/\*.*?\*/", "", (ROOT / "csrc" / "ccert.h").read_text(), flags=re.DOTALL)
+    functions = re.findall(r"\b(ccert_\w+)\(", header)
+    constants = re.findall(r"\b(CCERT_\w+)\b(?=[,\s}])", header)
+    constants = [name for name in constants if name != "CCERT_H"]
+    assert sorted(dir(lib)) == sorted({*functions, *constants})
+
+
+def test_errors_fit_pythons():
+    """Each error is also what Python code would expect to catch."""
+    assert issubclass(ccert.ConfigError, ccert.CcertError)
+    assert issubclass(ccert.ConfigError, ValueError)
+    assert issubclass(ccert.UnsupportedRuntime, ccert.CcertError)
+    assert issubclass(ccert.UnsupportedRuntime, ImportError)
+
+
+@pytest.mark.parametrize(
+    ("header", "library", "fits"),
+    [
+        ((3, 0), (3, 0), True),
+        ((3, 0), (3, 5), True),
+        ((3, 5), (3, 0), False),
+        ((3, 5), (4, 0), False),
+        ((4, 0), (3, 5), False),
+    ],
+)
+def test_versions(header, library, fits):
+    """A newer minor version of the library will do; an older one, or another major, will not."""
+    text = _openssl.versions_differ(header, library)
+    assert (text == "") == fits
+    if not fits:
+        assert f"built for OpenSSL {header[0]}.{header[1]} and runs on" in text
+
+
+def _run(code: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60,
+        env={**environment, "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def another_libssl(tmp_path_factory) -> Path:
+    """A copy of ccert whose extension is linked with a copy of OpenSSL under another soname.
+
+    So is a wheel that brings its own libssl, or a Python that is linked with one statically.
+    """
+    directory = tmp_path_factory.mktemp("another")
+    package = shutil.copytree(Path(ccert.__file__).parent, directory / "ccert")
+    maps = Path("/proc/self/maps").read_text()
+    for stem in ("libssl", "libcrypto"):
+        path = Path(re.search(rf"\S+/{stem}\.so\.\d", maps)[0])
+        (directory / f"{stem}.so.Z").write_bytes(_renamed(path.read_bytes()))
+    for extension in package.glob("_ffi*.so"):
+        extension.write_bytes(_renamed(extension.read_bytes()))
+    return directory
+
+
+def _renamed(elf: bytes) -> bytes:
+    return re.sub(rb"(lib(?:ssl|crypto)\.so\.)\d\0", rb"\1Z\0", elf)
+
+
+def test_another_libssl_is_refused(another_libssl):
+    """Two copies of one version: attaching is refused, with both libraries and the remedy named."""
+    code = """
+import ssl, ccert
+try:
+    ccert.attach(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), client_certs="ask")
+except ccert.UnsupportedRuntime as error:
+    print(error)
+"""
+    done = _run(code, PYTHONPATH=str(another_libssl), LD_LIBRARY_PATH=str(another_libssl))
+    assert done.returncode == 0, done.stderr
+    assert "runs on its own copy of OpenSSL" in done.stdout
+    assert f"{another_libssl}/libssl.so.Z" in done.stdout
+    assert "_ssl" in done.stdout
+    assert "/usr/bin/python3" in done.stdout
+
+
+def test_missing_library_is_explained(another_libssl):
+    """An extension that does not load says how to get one that does."""
+    done = _run("import ccert", PYTHONPATH=str(another_libssl))
+    assert "UnsupportedRuntime: ccert's extension does not load: libssl.so.Z" in done.stderr
+    assert "--no-binary ccert" in done.stderr
