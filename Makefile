@@ -47,7 +47,7 @@ sanitized: $(VENV)/installed
 		$(PYTEST) -p no:cacheprovider $(ARGS)
 
 valgrind: $(VENV)/installed
-	$(PYTEST) tests/test_c.py --c-fuzz-valgrind=100000 $(ARGS)
+	CCERT_C_FUZZ_VALGRIND=100000 $(PYTEST) tests/test_c.py $(ARGS)
 
 sdist: $(VENV)/installed
 	rm -rf dist

@@ -67,11 +67,11 @@ enum ccert_trust { CCERT_ANONYMOUS, CCERT_UNTRUSTED, CCERT_TRUSTED };
 
 enum ccert_peer_result {
     CCERT_PEER_OK,
-    CCERT_PEER_GONE,         /* OpenSSL has freed the SSL */
-    CCERT_PEER_HANDSHAKING,  /* not finished, or failed */
-    CCERT_PEER_CLOSED,       /* we have sent close_notify */
-    CCERT_PEER_UNATTACHED,   /* the context was detached when the ClientHello came */
-    CCERT_PEER_ERROR         /* see ccert_error() */
+    CCERT_PEER_GONE,        /* OpenSSL has freed the SSL */
+    CCERT_PEER_HANDSHAKING, /* not finished, or failed */
+    CCERT_PEER_CLOSED,      /* we have sent close_notify */
+    CCERT_PEER_UNATTACHED,  /* the context was detached when the ClientHello came */
+    CCERT_PEER_ERROR        /* see ccert_error() */
 };
 
 typedef struct {

@@ -9,13 +9,15 @@
 
 static int ssl_index = -1;
 
-static void on_ssl_new(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
+static void on_ssl_new(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl,
+                       void *argp)
 {
     (void)ptr, (void)ad, (void)index, (void)argl, (void)argp;
     ccert_probe_notice(parent);
 }
 
-static void on_ssl_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
+static void on_ssl_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl,
+                        void *argp)
 {
     ccert_connection *connection = ptr;
 

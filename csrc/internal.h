@@ -15,8 +15,8 @@
 
 /* One setting of one SSL_CTX.  Immutable once published. */
 typedef struct ccert_policy {
-    struct ccert_policy *retired;          /* private: the next policy that waits to be freed */
-    uint64_t generation;                   /* unique in this process, never 0 */
+    struct ccert_policy *retired; /* private: the next policy that waits to be freed */
+    uint64_t generation;          /* unique in this process, never 0 */
     bool trust_server_ccerts;
     bool ask;
     unsigned char digest[CCERT_DIGEST_SIZE]; /* of everything that shapes a verdict */

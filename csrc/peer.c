@@ -98,7 +98,8 @@ static bool trusted_as_server(SSL *ssl, X509 *leaf, const ccert_connection *conn
 {
     if (connection->verified)
         return connection->swapped;
-    return SSL_session_reused(ssl) && connection->trust_server_ccerts && ccert_lists_server_only(leaf);
+    return SSL_session_reused(ssl) && connection->trust_server_ccerts
+           && ccert_lists_server_only(leaf);
 }
 
 static int gather_verdict(SSL *ssl, const ccert_connection *connection, ccert_peer *peer)

@@ -28,7 +28,8 @@ static void free_retired(ccert_context *context)
     }
 }
 
-static void on_ctx_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
+static void on_ctx_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl,
+                        void *argp)
 {
     ccert_context *context = ptr;
 
@@ -106,7 +107,8 @@ static int anchor_digest(X509 *anchor, unsigned char digest[CCERT_DIGEST_SIZE])
     return ok;
 }
 
-/* update_with_anchors - the certificates in the store, in an order of their own: OpenSSL's changes */
+/* update_with_anchors - the certificates in the store, in an order of their own: OpenSSL's changes
+ */
 static int update_with_anchors(EVP_MD_CTX *md, X509_STORE *store)
 {
     STACK_OF(X509) *anchors = X509_STORE_get1_all_certs(store);

@@ -93,8 +93,8 @@ static int never_resume(SSL_SESSION *session)
 
 /* shorten - let the session end before expiry
  *
- * A session's time-out counts whole seconds, and must not be 0: OpenSSL leaves that out of a ticket,
- * reads it back as 3, finds the ticket longer than announced and fails the handshake. */
+ * A session's time-out counts whole seconds, and must not be 0: OpenSSL leaves that out of a
+ * ticket, reads it back as 3, finds the ticket longer than announced and fails the handshake. */
 static int shorten(SSL_SESSION *session, int64_t expiry)
 {
     int64_t left = expiry - (int64_t)time(NULL) - 1;

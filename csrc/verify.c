@@ -96,8 +96,8 @@ static void count(ccert_context *context, bool trusted, bool swapped)
  * popping "to the mark" empties it: what is wanted, so neither result needs a look.)
  *
  * "ask" goes on only while the connection's own verify mode is plain SSL_VERIFY_PEER: whoever sets
- * CERT_REQUIRED later gets failing handshakes, not silence.  The error stays in X509_STORE_CTX, from
- * where libssl copies it into the connection's and the session's verify_result.
+ * CERT_REQUIRED later gets failing handshakes, not silence.  The error stays in X509_STORE_CTX,
+ * from where libssl copies it into the connection's and the session's verify_result.
  */
 int ccert_verify_callback(X509_STORE_CTX *sc, void *arg)
 {
@@ -118,7 +118,8 @@ int ccert_verify_callback(X509_STORE_CTX *sc, void *arg)
 
     if (!trusted && X509_STORE_CTX_get_error(sc) == X509_V_OK)
         (void)refuse(sc);
-    ask = policy != NULL && policy->ask && ssl != NULL && SSL_get_verify_mode(ssl) == SSL_VERIFY_PEER;
+    ask =
+        policy != NULL && policy->ask && ssl != NULL && SSL_get_verify_mode(ssl) == SSL_VERIFY_PEER;
     if (ssl != NULL && !record(sc, ssl, policy, swapped)) {
         trusted = ask = false;
         (void)refuse(sc);

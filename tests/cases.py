@@ -81,16 +81,12 @@ def case(off: str, on: str):
 
 def _usages(name: str, off: str, on: str, usages: list[str], **more) -> None:
     CASES.append(
-        Case(
-            f"ee-{name}", f"A leaf for {name}.", off, on, lambda c: c.leaf(eku=usages, **more)
-        )
+        Case(f"ee-{name}", f"A leaf for {name}.", off, on, lambda c: c.leaf(eku=usages, **more))
     )
 
 
 def _encoding(name: str, off: str, on: str, value: bytes) -> None:
-    CASES.append(
-        Case(f"ee-{name}", f"A leaf: {name}.", off, on, lambda c: c.leaf(eku=value))
-    )
+    CASES.append(Case(f"ee-{name}", f"A leaf: {name}.", off, on, lambda c: c.leaf(eku=value)))
 
 
 # -- what the leaf's EKU lists --
@@ -374,9 +370,7 @@ def ca_twins_good_trusted(clique):
     """One in the trust file is used before one that is sent."""
     good, bad = _twins(clique)
     chain = clique.below(good)
-    return dataclasses.replace(
-        chain, sent=[chain.sent[0], bad], anchors=chain.anchors + good.pem
-    )
+    return dataclasses.replace(chain, sent=[chain.sent[0], bad], anchors=chain.anchors + good.pem)
 
 
 # -- what the setting never forgives --
@@ -522,10 +516,10 @@ def _level(name: str, on: str, level: int, **weakness) -> None:
     )
 
 
-_level("md5", "T", 0, digest=hashes.MD5())  # noqa: S303
-_level("md5", "U68", 1, digest=hashes.MD5())  # noqa: S303
-_level("sha1", "T", 0, digest=hashes.SHA1())  # noqa: S303
-_level("sha1", "U68", 1, digest=hashes.SHA1())  # noqa: S303
+_level("md5", "T", 0, digest=hashes.MD5())
+_level("md5", "U68", 1, digest=hashes.MD5())
+_level("sha1", "T", 0, digest=hashes.SHA1())
+_level("sha1", "U68", 1, digest=hashes.SHA1())
 _level("rsa768", "T", 0, bits=768, digest=hashes.SHA256())
 _level("rsa768", "U66", 1, bits=768, digest=hashes.SHA256())
 _level("rsa1024", "T", 1, bits=1024, digest=hashes.SHA256())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import ssl
+import sys
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pki
@@ -20,9 +23,6 @@ VERSIONS = {"tls12": ssl.TLSVersion.TLSv1_2, "tls13": ssl.TLSVersion.TLSv1_3}
 
 
 def pytest_report_header() -> list[str]:
-    import importlib.metadata as metadata
-    import sys
-
     packages = ("aiosmtpd", "cryptography", "cffi", "trio", "uvloop")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
     return [
@@ -106,6 +106,13 @@ def clique(tmp_path_factory) -> Clique:
 @pytest.fixture(params=VERSIONS.values(), ids=VERSIONS.keys())
 def version(request) -> ssl.TLSVersion:
     return request.param
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A loopback port that was free a moment ago, for servers that cannot choose one."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 @pytest.fixture

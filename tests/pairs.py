@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 STEPS = 100
 
 
-class Stuck(AssertionError):
+class StuckError(AssertionError):
     """The handshake did not come to an end within the bound."""
 
 
@@ -78,9 +78,7 @@ def begin(
     name: str | None = "mx.example",
     session: ssl.SSLSession | None = None,
 ) -> Pair:
-    return Pair(
-        _end(server, server_side=True), _end(client, server_hostname=name, session=session)
-    )
+    return Pair(_end(server, server_side=True), _end(client, server_hostname=name, session=session))
 
 
 def finish(pair: Pair, *, chunk: int | None = None) -> Pair:
@@ -100,7 +98,7 @@ def finish(pair: Pair, *, chunk: int | None = None) -> Pair:
             return pair
         if pair.client.error:
             return pair
-    raise Stuck
+    raise StuckError
 
 
 def _drain(client: End) -> None:

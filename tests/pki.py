@@ -7,6 +7,7 @@ Nothing is kept between sessions, so nothing can expire.  What ``cryptography`` 
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import datetime
 import functools
@@ -62,8 +63,6 @@ class Certificate:
 
 
 def to_pem(der: bytes, kind: str = "CERTIFICATE") -> bytes:
-    import base64
-
     lines = base64.encodebytes(der).decode()
     return f"-----BEGIN {kind}-----\n{lines}-----END {kind}-----\n".encode()
 
@@ -76,12 +75,8 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 def rsa_key(bits: int, serial: int = 0) -> rsa.RSAPrivateKey:
     """One key a size and serial: RSA keys are slow to make, and OpenSSL's CLI makes small ones."""
     del serial
-    pem = subprocess.run(
-        ["openssl", "genrsa", str(bits)], check=True, capture_output=True
-    ).stdout
-    return serialization.load_pem_private_key(
-        pem, None, unsafe_skip_rsa_key_validation=True
-    )
+    pem = subprocess.run(["openssl", "genrsa", str(bits)], check=True, capture_output=True).stdout
+    return serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
 
 
 def common_name(name: str) -> x509.Name:
@@ -124,7 +119,7 @@ def extension(oid: str, value: bytes) -> x509.UnrecognizedExtension:
     return x509.UnrecognizedExtension(ObjectIdentifier(oid), value)
 
 
-def issue(  # noqa: PLR0913
+def issue(
     subject: str | x509.Name,
     issuer: Certificate | None = None,
     *,
@@ -163,12 +158,10 @@ def issue(  # noqa: PLR0913
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + start)
         .not_valid_after(now + end)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     if ca:
-        builder = builder.add_extension(x509.BasicConstraints(True, path_length), critical=True)  # noqa: FBT003
+        builder = builder.add_extension(x509.BasicConstraints(True, path_length), critical=True)
     if usage:
         builder = builder.add_extension(usage, critical=True)
     if names:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import ccert
-from ccert.cli import main
+from ccert.cli import demo, main
 
 COMMAND = Path(sys.executable).with_name("ccert")
 
@@ -52,7 +52,9 @@ def test_demo_names_what_it_needs(capsys, monkeypatch):
 
 def test_demo():
     """The main job, in a process of its own: the log's words and the table, off and on."""
-    done = subprocess.run([COMMAND, "demo"], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [COMMAND, "demo"], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     rows = [line.split() for line in done.stdout.splitlines()[-12:] if "ed " in line]
@@ -65,8 +67,6 @@ def test_demo():
 
 def test_demo_in_process(capsys, monkeypatch):
     """A client that is not judged as it should be makes the demo fail."""
-    import ccert.cli.demo as demo
-
     monkeypatch.setattr(demo.logging, "basicConfig", lambda **_: None)
     assert demo.run() == 0
     monkeypatch.setattr(ccert, "ServerContext", _ignoring_the_setting(ccert.ServerContext))

@@ -48,7 +48,7 @@ def test_callback_survives_a_new_verify_mode(host, clique, version):
 
 @pytest.mark.parametrize("usages", [[pki.EMAIL], [pki.SERVER]], ids=["email", "server"])
 def test_required_after_ask_fails_handshakes(host, clique, usages, version):
-    """ "ask" goes on only while the mode is plain: CERT_REQUIRED afterwards is obeyed."""
+    """Asking goes on only while the mode is plain: CERT_REQUIRED afterwards is obeyed."""
     context = host.context(clique.root.pem)
     context.minimum_version = context.maximum_version = version
     client = host.client(clique.leaf(eku=usages))
@@ -216,7 +216,7 @@ def test_not_a_context():
 
 
 def test_setting_without_effect(host):
-    """Where nobody is asked for a certificate, or nobody could be trusted, that is said at start."""
+    """Where nobody is asked for a certificate, or could be trusted, that is said at start."""
     context = host.stock()
     with pytest.raises(ConfigError, match="would have no effect: give client_certs="):
         ccert.attach(context, trust_server_ccerts=True)
@@ -229,7 +229,9 @@ def test_setting_without_effect(host):
 def test_many_anchors_are_a_warning(host):
     """A clique trusts a few CAs; 20 are no warning, 21 are, and only together with the setting."""
     roots = b"".join(pki.issue(f"Root {n}", ca=True).pem for n in range(21))
-    first_20 = b"".join(roots.split(b"-----BEGIN")[i].join([b"-----BEGIN", b""]) for i in range(1, 21))
+    first_20 = b"".join(
+        roots.split(b"-----BEGIN")[i].join([b"-----BEGIN", b""]) for i in range(1, 21)
+    )
     host.context(roots)
     host.context(first_20, trust_server_ccerts=True)
     with pytest.warns(UserWarning, match="with 21 trusted CAs: a clique trusts a few") as caught:
@@ -324,10 +326,12 @@ def test_key_of_another_certificate(host, tmp_path):
     """A key that does not match names both files."""
     key = tmp_path / "other.key"
     key.write_bytes(pki.issue("other").key_pem)
-    _expect(f"key file {key}: not the key of the certificate in {host.certfile}", host.certfile, key)
+    _expect(
+        f"key file {key}: not the key of the certificate in {host.certfile}", host.certfile, key
+    )
 
 
-def test_weak_certificate(host, tmp_path):
+def test_weak_certificate(tmp_path):
     """A certificate below OpenSSL's security level says so."""
     weak = pki.issue("weak", key=pki.rsa_key(1024))
     path = tmp_path / "weak.pem"

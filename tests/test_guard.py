@@ -21,7 +21,7 @@ MALFORMED = {
 
 
 @pytest.fixture(params=MALFORMED.values(), ids=MALFORMED.keys())
-def malformed(request, clique, host, pin):
+def malformed(request, clique, host):
     """A client whose own certificate is malformed."""
     return host.foreign(clique.leaf(**request.param))
 

@@ -38,7 +38,7 @@ def _flat(action, warm_up: int, rounds: int, growth: int) -> None:
     assert SANITIZED or _rss() - before < growth, f"grew from {before} kB to {_rss()} kB"
 
 
-def test_attaching_leaks_nothing(host):
+def test_attaching_leaks_nothing():
     """10 000 contexts, attached, probed and collected, leave the memory as it was."""
 
     def attach() -> None:
@@ -94,7 +94,7 @@ def test_objects_and_contexts_in_any_order(host, clique):
 
 
 def test_other_objects_of_the_thread_are_not_confused(host, clique):
-    """An application's class that makes TLS objects while it is made itself gets its own verdict."""
+    """A class that makes other TLS objects while it is made itself gets its own verdict."""
 
     class Own(ssl.SSLObject):
         @classmethod
@@ -243,9 +243,7 @@ def test_handshake_needs_no_gil(host, clique, named):
     if named:
         context.sni_callback = lambda *_: None
     chain = clique.leaf()
-    member = host.write(
-        "gil.pem", b"".join(c.pem for c in chain.sent) + chain.sent[0].key_pem
-    )
+    member = host.write("gil.pem", b"".join(c.pem for c in chain.sent) + chain.sent[0].key_pem)
     script = host.write("client.py", _CLIENT.encode())
     ours, theirs = socket.socketpair()
     os.set_inheritable(theirs.fileno(), True)
@@ -275,7 +273,7 @@ def test_handshake_needs_no_gil(host, clique, named):
     assert (outcome == [True]) is not named
 
 
-def test_interpreter_exits_with_everything_alive(host, clique):
+def test_interpreter_exits_with_everything_alive(host):
     """At exit nothing is torn down in an order that crashes."""
     script = f"""
 import sys; sys.path[:0] = {sys.path!r}

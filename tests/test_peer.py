@@ -70,8 +70,12 @@ def test_summary_tls13_rsa(host, clique):
 def test_summary_tls13_ed25519(host, clique):
     """Ed25519 has neither a size nor a digest to choose."""
     chain = clique.leaf(key=ed25519.Ed25519PrivateKey.generate())
-    assert _peer(host, chain).summary("a[b]").endswith(
-        "server-signature ECDSA (prime256v1) server-digest SHA256 client-signature ED25519"
+    assert (
+        _peer(host, chain)
+        .summary("a[b]")
+        .endswith(
+            "server-signature ECDSA (prime256v1) server-digest SHA256 client-signature ED25519"
+        )
     )
 
 

@@ -97,9 +97,7 @@ def test_start_tls(context, client):
             await writer.drain()
             loop = asyncio.get_running_loop()
             protocol = writer.transport.get_protocol()
-            transport = await loop.start_tls(
-                writer.transport, protocol, context, server_side=True
-            )
+            transport = await loop.start_tls(writer.transport, protocol, context, server_side=True)
             peers.append(ccert.peer(transport.get_extra_info("ssl_object")))
             transport.write(await reader.readline())
             transport.close()
@@ -119,7 +117,7 @@ def test_aiosmtpd(context, client):
     peers = []
 
     class Handler:
-        def handle_STARTTLS(self, _server, session, _envelope) -> bool:
+        def handle_STARTTLS(self, _server, session, _envelope) -> bool:  # noqa: N802
             peers.append(ccert.peer(session.ssl["ssl_object"]))
             return True
 

@@ -53,7 +53,7 @@ def member(host, clique, pin):
 
 @pytest.mark.parametrize("setting", [False, True], ids=["off", "on"])
 @pytest.mark.parametrize("mode", ["ask", "optional", "require"])
-def test_resumption_brings_the_same_verdict(host, clique, member, keep, mode, setting):  # noqa: PLR0913
+def test_resumption_brings_the_same_verdict(host, clique, member, keep, mode, setting):
     """Where nothing changed a session resumes, whatever the mode, and says what it said."""
     server = host.context(clique.root.pem, client_certs=mode, trust_server_ccerts=setting)
     keep(server)
@@ -100,7 +100,7 @@ def test_other_anchors_end_sessions(host, clique, member, keep):
 
 
 def test_same_policy_again_keeps_stateless_sessions(host, clique, member, version):
-    """The digest is of the policy, not of the moment: equal settings resume each other's tickets."""
+    """The digest is of the policy, not of the moment: equal settings resume tickets."""
     server = host.stock(clique.root.pem)
     ccert.attach(server, client_certs="ask", trust_server_ccerts=True)
     server.options &= ~NO_TICKET
@@ -182,7 +182,7 @@ def test_name_of_a_strict_stock_context(host, clique, member, keep):
 
 
 def test_no_session_across_attached_contexts(host, clique, member, keep):
-    """The name's context has a policy of its own: its sessions depend on both, so there are none."""
+    """Where the name's context has a policy of its own, sessions would depend on both: none."""
     other = host.context(clique.root.pem, trust_server_ccerts=True)
     server = host.context(clique.root.pem)
     keep(server)

@@ -60,7 +60,7 @@ def test_catalogue_is_large_enough():
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("setting", [False, True], ids=["off", "on"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_handshake(case, setting, mode, version, chain_of, client_of, judgement_of, host):  # noqa: PLR0913
+def test_handshake(case, setting, mode, version, chain_of, client_of, judgement_of, host):
     """The handshake's verdict is the oracle's, error, depth and purpose included."""
     context = host.context(chain_of(case), client_certs=mode, trust_server_ccerts=setting)
     context.minimum_version = context.maximum_version = VERSIONS[version]
@@ -87,7 +87,7 @@ def test_handshake(case, setting, mode, version, chain_of, client_of, judgement_
 
 @pytest.mark.parametrize("setting", [False, True], ids=["off", "on"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_flight_in_pieces(case, setting, chain_of, client_of, judgement_of, host, version):  # noqa: PLR0913
+def test_flight_in_pieces(case, setting, chain_of, client_of, judgement_of, host, version):
     """A client whose flight arrives byte by byte gets the same verdict, never a failed handshake.
 
     A malformed certificate leaves entries on OpenSSL's error queue; without the callback's guard

@@ -14,6 +14,8 @@ from ccert.errors import CcertError, ConfigError, UnsupportedRuntime
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from typing_extensions import Self
+
 try:
     from ccert._ffi import ffi, lib
 except ImportError as error:  # a missing symbol, or never built
@@ -101,7 +103,7 @@ class Probe:
     def __init__(self) -> None:
         self._probe = ffi.new("ccert_probe *")
 
-    def __enter__(self) -> Probe:
+    def __enter__(self) -> Self:
         lib.ccert_probe_begin(self._probe)
         return self
 
@@ -146,7 +148,7 @@ def _ssl_module_file() -> str:
     return getattr(_ssl, "__file__", None) or "built into the interpreter"
 
 
-def install(  # noqa: D417, PLR0913 - the struct's fields
+def install(  # noqa: D417 - the struct's fields, of which one needs words
     ssl_ctx: Any,  # noqa: ANN401 - cdata
     *,
     trust_server_ccerts: bool,

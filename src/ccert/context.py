@@ -213,7 +213,7 @@ def _check_settings(
         raise ConfigError(f"verify_depth must be 0 or more, not {verify_depth}")
 
 
-def _check_effect_without_anchors(client_certs: str, trust_server_ccerts: bool) -> None:  # noqa: FBT001
+def _check_effect_without_anchors(client_certs: str, trust_server_ccerts: bool) -> None:
     if trust_server_ccerts:
         raise ConfigError(
             "trust_server_ccerts=True has no effect without a trusted CA: "
@@ -229,7 +229,7 @@ def _check_effect_without_anchors(client_certs: str, trust_server_ccerts: bool) 
 def _attach(  # noqa: PLR0913
     context: ssl.SSLContext,
     client_certs: str | None,
-    trust_server_ccerts: bool,  # noqa: FBT001
+    trust_server_ccerts: bool,
     verify_depth: int,
     *,
     anchors: int,

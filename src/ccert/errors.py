@@ -15,4 +15,4 @@ class ConfigError(CcertError, ValueError):
 
 
 class UnsupportedRuntime(CcertError, ImportError):  # noqa: N818 - says what it is
-    """This Python's ``ssl`` and ccert do not run on one and the same OpenSSL."""
+    """Python's ``ssl`` and ccert do not run on one and the same OpenSSL."""

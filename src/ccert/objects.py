@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import ssl
-from typing import Any
+from typing import Any, cast
 
 from ccert._openssl import Probe, peer_facts
 from ccert.errors import CcertError
@@ -35,11 +35,13 @@ class _Remembers:
         return self
 
 
-@functools.cache
 def remembering(base: type) -> type:
     """Return a subclass of ``base``, an ``SSLObject`` or ``SSLSocket``, that remembers its SSL."""
-    if issubclass(base, _Remembers):
-        return base
+    return base if issubclass(base, _Remembers) else _subclass(cast("Any", base))
+
+
+@functools.cache
+def _subclass(base: type) -> type:
     return type(base.__name__, (_Remembers, base), {"__module__": base.__module__})
 
 
@@ -60,7 +62,7 @@ def connection_facts(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> dict[str, Any
             "this TLS object was made by a context that ccert was not attached to: "
             "use ccert.ServerContext, or ccert.attach(context) before the connection is made"
         )
-    alive = ssl_object._sslobj  # type: ignore[attr-defined] # noqa: SLF001 - holds the SSL meanwhile
+    alive = getattr(ssl_object, "_sslobj", None)  # holds the SSL meanwhile
     if alive is None:
         raise CcertError("the TLS connection is closed, or was never made")
     facts = peer_facts(ssl_object._ccert_connection)  # noqa: SLF001 - ours

@@ -44,9 +44,7 @@ class ThrowAwayClique:
             self_signed: by the member's own key, so that nobody vouches for it.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        issuer, signer = (
-            (_name(name), key) if self_signed else (self._ca_name, self._ca_key)
-        )
+        issuer, signer = (_name(name), key) if self_signed else (self._ca_name, self._ca_key)
         oids = {"serverAuth": Usage.SERVER_AUTH, "clientAuth": Usage.CLIENT_AUTH}
         loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         certificate = (

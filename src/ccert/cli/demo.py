@@ -144,7 +144,7 @@ async def _serve(
     return results
 
 
-def _row(peer: ccert.Peer | None, delivered: bool) -> list[str]:  # noqa: FBT001
+def _row(peer: ccert.Peer | None, delivered: bool) -> list[str]:
     if peer is None:
         return ["no handshake", "", "no"]
     style = {"Trusted": "green", "Untrusted": "yellow"}.get(peer.trust.value, "dim")
