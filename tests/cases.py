@@ -491,7 +491,7 @@ def ca_is_no_ca(clique):
 @case("U26", "T")
 def ee_is_ca(clique):
     """A leaf that is a CA, too."""
-    return clique.leaf(ca=True)
+    return clique.leaf(ca=True, usage=pki.key_usage("key_cert_sign", "digital_signature"))
 
 
 # -- security level and depth --

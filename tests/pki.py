@@ -160,8 +160,11 @@ def issue(
         .not_valid_after(now + end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+    if issuer:
+        builder = builder.add_extension(_issued_by(issuer), critical=False)
     if ca:
         builder = builder.add_extension(x509.BasicConstraints(True, path_length), critical=True)
+        usage = usage or key_usage("key_cert_sign", "crl_sign")
     if usage:
         builder = builder.add_extension(usage, critical=True)
     if names:
@@ -187,6 +190,12 @@ def issue(
     if second_eku is not None or patch or digest:
         encoded = resign(certificate, signer, change, digest or hashes.SHA256())
     return Certificate(encoded, key, name)
+
+
+def _issued_by(issuer: Certificate) -> x509.AuthorityKeyIdentifier:
+    certificate = x509.load_der_x509_certificate(issuer.der)
+    identifier = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier.value)
 
 
 _RSA_ALGORITHMS = {"sha256": 11, "sha1": 5, "md5": 4}  # last arc of 1.2.840.113549.1.1

@@ -1,5 +1,6 @@
 """One libssl for both, or a clear refusal; and a public surface that changes on purpose only."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -63,7 +64,7 @@ def test_versions(header, library, fits):
 def _run(code: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60,
-        env={**environment, "PATH": "/usr/bin:/bin"},
+        env={**os.environ, **environment},
     )  # fmt: skip
 
 

@@ -50,10 +50,11 @@ enum decoded { DECODED, ABSENT, REPEATED, UNDECODABLE };
 /* What a verification meets besides the certificate. */
 typedef struct {
     enum setting anchor;
-    bool prior;      /* an entry is on the error queue already */
-    bool outer_mark; /* ... and somebody has marked it */
-    bool ask_first;  /* ccert_lists_server_only() sees the certificate before the callback does */
-    int litter;      /* entries that verification adds */
+    unsigned long flags; /* X509_V_FLAG_... */
+    bool prior;          /* an entry is on the error queue already */
+    bool outer_mark;     /* ... and somebody has marked it */
+    bool ask_first; /* ccert_lists_server_only() sees the certificate before the callback does */
+    int litter;     /* entries that verification adds */
 } circumstances;
 
 typedef struct {
@@ -102,9 +103,15 @@ static uint32_t random_bits(void)
     return (uint32_t)((random_state * 0x2545F4914F6CDD1Du) >> 32);
 }
 
-static size_t below(size_t bound) { return random_bits() % bound; }
+static size_t below(size_t bound)
+{
+    return random_bits() % bound;
+}
 
-static bool one_in(size_t bound) { return below(bound) == 0; }
+static bool one_in(size_t bound)
+{
+    return below(bound) == 0;
+}
 
 /* -- mutation; what does not fit is left undone -- */
 
@@ -161,7 +168,10 @@ static void delete_octet(value *v)
     v->size--;
 }
 
-static void truncate_value(value *v) { v->size = below(v->size + 1); }
+static void truncate_value(value *v)
+{
+    v->size = below(v->size + 1);
+}
 
 /* splice - go on with the end of another value */
 static void splice(value *v)
@@ -235,7 +245,7 @@ static void mutate(value *v)
         flip_bit, set_octet, insert_octet, delete_octet, truncate_value, splice,
         add_oid,  add_oid,   add_oid,      lengthen_oid, lengthen_list,
     };
-    size_t rounds = 1 + below(3);
+    size_t rounds = 1 + below(2);
 
     while (rounds-- > 0)
         ways[below(sizeof(ways) / sizeof(*ways))](v);
@@ -266,10 +276,24 @@ static usage mutated_usage(void)
     return u;
 }
 
-static circumstances any_circumstances(void)
+/* any_flags - those that Python's ssl module sets, by default since 3.13
+ *
+ * With partial chains OpenSSL may trust a leaf that is an anchor although its extensions are
+ * malformed, and leaves their errors on the queue.  Not for a spoiled certificate: OpenSSL's cache
+ * then knows no EKU, so that the anchor's settings for clients apply where the rule's words mean
+ * those for servers. */
+static unsigned long any_flags(const usage *u)
+{
+    unsigned long flags = one_in(4) ? X509_V_FLAG_X509_STRICT : 0;
+
+    return !u->spoiled && one_in(2) ? flags | X509_V_FLAG_PARTIAL_CHAIN : flags;
+}
+
+static circumstances any_circumstances(const usage *u)
 {
     return (circumstances){
         .anchor = one_in(2) ? PLAIN : (enum setting)below(SETTINGS),
+        .flags = any_flags(u),
         .prior = one_in(2),
         .outer_mark = one_in(2),
         .ask_first = one_in(2),
@@ -381,17 +405,18 @@ static void set_anchor(X509 *anchor, enum setting setting)
 
 /* set_up - as libssl does in a server, except that leaf and anchor are one object, since decoding
  * is what takes the time.  Everything is new: nothing is cached in it yet. */
-static void set_up(bench *b, const unsigned char *der, int size, enum setting setting)
+static void set_up(bench *b, const unsigned char *der, int size, const circumstances *c)
 {
     b->leaf = d2i_X509(NULL, &der, size);
     b->store = X509_STORE_new();
     b->sc = X509_STORE_CTX_new();
     must(b->leaf != NULL && b->store != NULL && b->sc != NULL, "decode a certificate");
-    set_anchor(b->leaf, setting);
+    set_anchor(b->leaf, c->anchor);
     must(X509_STORE_add_cert(b->store, b->leaf)
              && X509_STORE_CTX_init(b->sc, b->store, b->leaf, NULL)
              && X509_STORE_CTX_set_default(b->sc, "ssl_client"),
          "set up a verification");
+    X509_STORE_CTX_set_flags(b->sc, c->flags);
 }
 
 static void tear_down(bench *b)
@@ -514,8 +539,8 @@ static void print_judgement(const char *who, const judgement *j)
 static void report(const usage *u, const circumstances *c, const judgement *rule,
                    const judgement *ccert, const char *fault)
 {
-    (void)printf("disagreement: %s, anchor's setting %d, litter %d%s%s%s\n",
-                 u->critical ? "critical" : "not critical", (int)c->anchor, c->litter,
+    (void)printf("disagreement: %s, anchor's setting %d, flags %lx, litter %d%s%s%s\n",
+                 u->critical ? "critical" : "not critical", (int)c->anchor, c->flags, c->litter,
                  c->prior ? ", prior entry" : "", c->outer_mark ? ", outer mark" : "",
                  u->spoiled ? ", spoiled" : "");
     for (int i = 0; i < u->count; i++) {
@@ -546,10 +571,10 @@ static void try_usage(X509 *template, ccert_context *context, const usage *u, ci
     const char *fault;
     bench b;
 
-    set_up(&b, der, size, c->anchor);
+    set_up(&b, der, size, c);
     rule = judge_by_rule(&b, &decoded);
     tear_down(&b);
-    set_up(&b, der, size, c->anchor);
+    set_up(&b, der, size, c);
     ccert = judge_by_ccert(&b, context, c);
     tear_down(&b);
     OPENSSL_free(der);
@@ -572,7 +597,7 @@ static void try_seeds(X509 *template, ccert_context *context, tally *t)
 {
     for (size_t i = 0; i < seed_count; i++)
         for (int setting = 0; setting < SETTINGS; setting++) {
-            circumstances c = any_circumstances();
+            circumstances c = any_circumstances(&seeds[i]);
 
             c.anchor = (enum setting)setting;
             try_usage(template, context, &seeds[i], &c, t);
@@ -604,7 +629,7 @@ int main(int argc, char **argv)
     try_seeds(template, &context, &t);
     while (t.encodings < wanted) {
         usage u = mutated_usage();
-        circumstances c = any_circumstances();
+        circumstances c = any_circumstances(&u);
 
         try_usage(template, &context, &u, &c, &t);
     }

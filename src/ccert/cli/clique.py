@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ThrowAwayClique"]
 
+_CA_KEY_USAGE = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 _DAY = datetime.timedelta(days=1)
 
 
@@ -30,6 +41,7 @@ class ThrowAwayClique:
         ca = (
             _builder("Throw-away clique CA", self._ca_name, self._ca_key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_CA_KEY_USAGE, critical=True)
             .sign(self._ca_key, hashes.SHA256())
         )
         self.cafile = directory / "clique-ca.pem"
@@ -49,6 +61,7 @@ class ThrowAwayClique:
         loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         certificate = (
             _builder(name, issuer, key)
+            .add_extension(_issued_by(signer), critical=False)
             .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
             .add_extension(x509.ExtendedKeyUsage([oids[u] for u in usages]), critical=False)
             .sign(signer, hashes.SHA256())
@@ -81,7 +94,12 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _DAY)
         .not_valid_after(now + _DAY)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+
+
+def _issued_by(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

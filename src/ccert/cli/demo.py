@@ -158,7 +158,7 @@ def _row(peer: ccert.Peer | None, delivered: bool) -> list[str]:
 def run() -> int:
     """Run the demo; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
-    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's own
+    logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd's own
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="ccert-demo-") as name:
         directory = Path(name)
