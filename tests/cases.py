@@ -422,7 +422,7 @@ def root_unknown_sent(clique):
     return dataclasses.replace(chain, sent=[*chain.sent, other], anchors=clique.root.pem)
 
 
-@case("U26", "U7")
+@case("U20", "U20")
 def root_same_name(clique):
     """Below a root with the trusted one's name and another key."""
     return dataclasses.replace(

@@ -82,34 +82,47 @@ def test_uvloop(context, client):
         assert _is_member(loop.run_until_complete(_asyncio_server(context, client)))
 
 
+class _StartTls(asyncio.Protocol):
+    """A line of plain text, then TLS by loop.start_tls(), then an echo."""
+
+    def __init__(self, context, peers) -> None:
+        self.context = context
+        self.peers = peers
+
+    def connection_made(self, transport) -> None:
+        self.transport = transport
+        transport.write(b"220 plain\r\n")
+
+    def data_received(self, data) -> None:
+        if data.startswith(b"EHLO"):
+            self.transport.write(b"250-plain\r\n250 STARTTLS\r\n")
+        elif data.startswith(b"STARTTLS"):
+            self.transport.write(b"220 go ahead\r\n")
+            self.upgrading = asyncio.ensure_future(self.upgrade())
+        else:
+            self.transport.write(data)
+            self.transport.close()
+
+    async def upgrade(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.transport = await loop.start_tls(self.transport, self, self.context, server_side=True)
+        self.peers.append(ccert.peer(self.transport.get_extra_info("ssl_object")))
+
+
 def test_start_tls(context, client):
     """loop.start_tls(): TLS on a connection that began in the clear."""
+    peers = []
 
-    async def main() -> ccert.Peer:
-        peers = []
-
-        async def talk(reader, writer) -> None:
-            writer.write(b"220 plain\r\n")
-            await reader.readline()
-            writer.write(b"250-plain\r\n250 STARTTLS\r\n")
-            assert await reader.readline() == b"STARTTLS\r\n"
-            writer.write(b"220 go ahead\r\n")
-            await writer.drain()
-            loop = asyncio.get_running_loop()
-            protocol = writer.transport.get_protocol()
-            transport = await loop.start_tls(writer.transport, protocol, context, server_side=True)
-            peers.append(ccert.peer(transport.get_extra_info("ssl_object")))
-            transport.write(await reader.readline())
-            transport.close()
-
-        server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async def main() -> bytes:
+        server = await asyncio.get_running_loop().create_server(
+            lambda: _StartTls(context, peers), "127.0.0.1", 0
+        )
         async with server:
             port = server.sockets[0].getsockname()[1]
-            echoed = await asyncio.to_thread(client, port, "-starttls", "smtp")
-        assert echoed.endswith(b"x\n")
-        return peers[0]
+            return await asyncio.to_thread(client, port, "-starttls", "smtp")
 
-    assert _is_member(asyncio.run(main()))
+    assert asyncio.run(main()).endswith(b"x\n")
+    assert _is_member(peers[0])
 
 
 def test_aiosmtpd(context, client):
