@@ -143,13 +143,14 @@ def test_seeds_are_the_catalogues(seeds):
 
 
 def test_decision(program, seeds):
-    """For 120 000 encodings of an EKU, decision and verdict are those of the rule's words.
+    """For 130 000 encodings of an EKU, decision and verdict are those of the rule's words.
 
     The rule's words: decode the extension, walk its OIDs; serverAuth and not clientAuth.  The
     error queue is left as it was.  Each outcome is frequent enough for this to mean something.
+    (More than 100 000 of the encodings are distinct.)
     """
-    seen = _decide([program("decision")], 120_000, seeds)
-    assert seen["encodings"] == 120_000
+    seen = _decide([program("decision")], 130_000, seeds)
+    assert seen["encodings"] == 130_000
     assert seen["disagreements"] == 0
     for outcome in ("as server", "trusted", "undecodable", "repeated"):
         assert 1000 < seen[outcome] < 100_000, outcome

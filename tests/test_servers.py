@@ -26,7 +26,11 @@ def context(host, clique):
 
 @pytest.fixture
 def client(host, clique):
-    """Return a function that lets s_client, as a serverAuth-only member, talk to a port."""
+    """Return a function that lets s_client, as a serverAuth-only member, talk to a port.
+
+    What it receives counts, not its exit status: whether a close_notify gets through before the
+    socket is closed is the server's luck.
+    """
     chain = clique.leaf()
     leaf = host.write("member.pem", chain.sent[0].pem + chain.sent[0].key_pem)
     others = host.write("member-ca.pem", chain.sent[1].pem)
@@ -40,7 +44,7 @@ def client(host, clique):
             ],
             input=send, capture_output=True, timeout=20, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout, done.stderr.decode()
         return done.stdout
 
     return client

@@ -2,8 +2,7 @@
  *
  * Usage: decision COUNT SEED CERTIFICATE...  The EKU extensions of the certificates (DER) are tried
  * as they are and then, COUNT encodings in all, mutated in a way that SEED determines.  Each gets
- * into a certificate of its own, which is its own trust anchor and judged twice, from fresh
- * objects:
+ * into a certificate of its own, its own trust anchor, which is judged twice, from fresh objects:
  *
  * - by the rule: decode the EKU with X509_get_ext_d2i(), walk its OIDs, choose purpose and trust
  *   for X509_verify_cert() accordingly (rule_says_server, judge_by_rule);
@@ -18,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -216,6 +216,15 @@ static void add_oid(value *v)
         lengthen(v, size);
 }
 
+/* change_oid - name another usage, next to the old one; most often one unknown to OpenSSL */
+static void change_oid(value *v)
+{
+    size_t size, at = find_oid(v, &size);
+
+    if (at > 0 && size > 2)
+        v->octets[at + size - 1] = (unsigned char)below(0x80);
+}
+
 /* lengthen_oid - encode one length in two octets: BER, no longer DER */
 static void lengthen_oid(value *v)
 {
@@ -239,14 +248,17 @@ static void lengthen_list(value *v)
         v->octets[1] = 0x80;
 }
 
+/* mutate - first in ways that tend to keep it decodable, or nearly nothing would be, then in any */
 static void mutate(value *v)
 {
     static void (*const ways[])(value *) = {
-        flip_bit, set_octet, insert_octet, delete_octet, truncate_value, splice,
-        add_oid,  add_oid,   add_oid,      lengthen_oid, lengthen_list,
+        change_oid, lengthen_oid, lengthen_list, add_oid,        change_oid, flip_bit,
+        set_octet,  insert_octet, delete_octet,  truncate_value, splice,
     };
-    size_t rounds = 1 + below(2);
+    size_t added = below(4), rounds = 1 + below(3);
 
+    while (added-- > 0)
+        add_oid(v);
     while (rounds-- > 0)
         ways[below(sizeof(ways) / sizeof(*ways))](v);
 }
@@ -327,8 +339,7 @@ static usage read_usage(const char *path)
     return u;
 }
 
-/* new_template - a valid self-signed certificate; Ed25519, whose keys OpenSSL 3.0 decodes fastest
- */
+/* new_template - a self-signed certificate; of all kinds of keys, Ed25519 is decoded fastest */
 static X509 *new_template(void)
 {
     static const unsigned char name[] = "mx.example";
@@ -341,8 +352,8 @@ static X509 *new_template(void)
              && X509_set_version(template, X509_VERSION_3)
              && ASN1_INTEGER_set(X509_get_serialNumber(template), 1)
              && X509_set_subject_name(template, subject) && X509_set_issuer_name(template, subject)
-             && X509_gmtime_adj(X509_getm_notBefore(template), -86400) != NULL
-             && X509_gmtime_adj(X509_getm_notAfter(template), 86400) != NULL
+             && ASN1_TIME_adj(X509_getm_notBefore(template), time(NULL), -1, 0) != NULL
+             && ASN1_TIME_adj(X509_getm_notAfter(template), time(NULL), 1, 0) != NULL
              && X509_set_pubkey(template, key) && X509_sign(template, key, NULL) > 0,
          "make a certificate");
     EVP_PKEY_free(key);
@@ -555,6 +566,8 @@ static void report(const usage *u, const circumstances *c, const judgement *rule
         (void)printf("  queue: %s\n", fault);
 }
 
+/* agree - in all; but of a spoiled certificate, which is refused whoever asks, OpenSSL's cache does
+ * not tell what its EKU lists */
 static bool agree(const usage *u, const judgement *rule, const judgement *ccert)
 {
     return (u->spoiled || rule->server == ccert->server) && rule->trusted == ccert->trusted
