@@ -103,9 +103,13 @@ class _StartTls(asyncio.Protocol):
         elif data.startswith(b"STARTTLS"):
             self.transport.write(b"220 go ahead\r\n")
             self.upgrading = asyncio.ensure_future(self.upgrade())
-        else:
-            self.transport.write(data)
-            self.transport.close()
+        else:  # which may come before start_tls() returns
+            self.echoing = asyncio.ensure_future(self.echo(data))
+
+    async def echo(self, data: bytes) -> None:
+        await self.upgrading
+        self.transport.write(data)
+        self.transport.close()
 
     async def upgrade(self) -> None:
         loop = asyncio.get_running_loop()
