@@ -8,7 +8,8 @@ server's, in C, inside the handshake.
     Off by default, for a small clique with a few chosen CAs.  Read the README before you set it.
 """
 
-from ccert.context import ServerContext, Stats, attach, detach, stats
+from ccert.attachment import Stats, attach, detach, stats
+from ccert.context import ServerContext
 from ccert.errors import CcertError, ConfigError, UnsupportedRuntime
 from ccert.peer import Peer, Signature, Trust, peer
 

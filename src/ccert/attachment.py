@@ -1,0 +1,203 @@
+"""Attach ccert to an ``ssl.SSLContext``: find the ``SSL_CTX`` behind it, hand over the settings.
+
+Theory of operation: everything that happens in a handshake happens in C (``csrc/verify.c``,
+``csrc/session.c``).  The policy belongs to the ``SSL_CTX``, so what is kept here is only what
+detaching needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ssl
+import threading
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from ccert import _openssl
+from ccert.errors import ConfigError
+from ccert.objects import remembering
+from ccert.settings import VERIFY_MODES, check_settings
+
+if TYPE_CHECKING:
+    from ccert.settings import ClientCerts
+
+__all__ = ["Stats", "attach", "detach", "install", "stats"]
+
+_CLIQUE_SIZE = 20
+
+
+@dataclasses.dataclass
+class _Attachment:
+    ssl_ctx: Any  # cdata; lives as long as Python's context
+    ask: bool
+    sslobject_class: type  # as they were before
+    sslsocket_class: type
+
+
+_attachments: weakref.WeakKeyDictionary[ssl.SSLContext, _Attachment] = weakref.WeakKeyDictionary()
+_lock = threading.RLock()
+
+
+@dataclasses.dataclass(frozen=True)
+class Stats:
+    """How often the callback decided since ccert was first attached to the context.
+
+    Resumed sessions and clients without a certificate do not come by it.
+
+    Attributes:
+        verified: certificates looked at: trusted + untrusted.
+        trusted: of these, verification accepted.
+        trusted_as_server: of the trusted, accepted because of ``trust_server_ccerts``.
+        untrusted: of these, verification refused, whether or not the handshake went on.
+    """
+
+    verified: int
+    trusted: int
+    trusted_as_server: int
+    untrusted: int
+
+
+def attach(
+    context: ssl.SSLContext,
+    *,
+    client_certs: ClientCerts | None = None,
+    trust_server_ccerts: bool = False,
+    verify_depth: int = 9,
+) -> None:
+    """Attach ccert to a server context that you already have.
+
+    Do so before serving.  Attaching again replaces the settings, at any time, safely, and flushes
+    the sessions; do that after changing the context's CAs or CRLs.  Sessions are kept in memory
+    from now on, with one ticket a handshake, unless you change ``context.options`` and
+    ``context.num_tickets`` afterwards.  A verify callback that somebody else registered with
+    ``SSL_CTX_set_cert_verify_callback`` is overwritten; OpenSSL does not let us see it.
+
+    .. warning::
+        See :class:`ServerContext` for what ``trust_server_ccerts`` and "ask" mean.
+
+    Args:
+        context: made with ``ssl.PROTOCOL_TLS_SERVER`` or
+            ``ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)``.
+        client_certs: as for :class:`ServerContext`, and sets ``context.verify_mode``; None: the
+            context's own mode stays, and what it refuses fails the handshake.
+        trust_server_ccerts: as for :class:`ServerContext`.
+        verify_depth: as for :class:`ServerContext`.
+
+    Raises:
+        ConfigError: a setting is unusable, or the context is for clients or, with
+            ``client_certs=None``, asks for no certificate: the setting would have no effect.
+        TypeError: an argument is of the wrong type.
+        UnsupportedRuntime: ``ssl`` runs on another copy of OpenSSL than ccert.
+
+    Warns:
+        UserWarning: ``trust_server_ccerts`` together with more than 20 trusted CAs.
+    """
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"attach() takes an ssl.SSLContext, not {type(context).__name__}")
+    if context.protocol is not ssl.PROTOCOL_TLS_SERVER:
+        raise ConfigError(
+            f"attach() takes a server's context, this one is {context.protocol.name}: "
+            "make it with ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)"
+        )
+    if client_certs is None and context.verify_mode is ssl.CERT_NONE:
+        raise ConfigError(
+            "the context asks for no client certificates (verify_mode is CERT_NONE), so attaching "
+            'would have no effect: give client_certs="ask", "optional" or "require"'
+        )
+    check_settings(client_certs, trust_server_ccerts, verify_depth)
+    anchors = context.cert_store_stats()["x509"]
+    install(context, client_certs, trust_server_ccerts, verify_depth, anchors=anchors, sources=b"")
+
+
+def install(  # noqa: PLR0913
+    context: ssl.SSLContext,
+    client_certs: str | None,
+    trust_server_ccerts: bool,
+    verify_depth: int,
+    *,
+    anchors: int,
+    sources: bytes,
+) -> Any:  # noqa: ANN401 - cdata
+    """Attach with settings that have been checked; return the ``SSL_CTX *``.
+
+    Args:
+        context: to attach to.
+        client_certs: see attach().
+        trust_server_ccerts: see attach().
+        verify_depth: see attach().
+        anchors: how many CAs are trusted.
+        sources: what names them, for the session id context.
+    """
+    if trust_server_ccerts and anchors > _CLIQUE_SIZE:
+        warnings.warn(
+            f"trust_server_ccerts with {anchors} trusted CAs: a clique trusts a few, not the "
+            "WebPKI, whose CAs issue such certificates to everybody",
+            stacklevel=3,
+        )
+    with _lock:
+        attachment = _attachments.get(context) or _Attachment(
+            ssl_ctx=_ssl_ctx(context),
+            ask=False,
+            sslobject_class=context.sslobject_class,
+            sslsocket_class=context.sslsocket_class,
+        )
+        # "ask" stays "ask" unless the mode was changed: then that is the newer wish
+        keeps_asking = attachment.ask and context.verify_mode is ssl.CERT_OPTIONAL
+        ask = client_certs == "ask" or (client_certs is None and keeps_asking)
+        _openssl.install(
+            attachment.ssl_ctx,
+            trust_server_ccerts=trust_server_ccerts,
+            ask=ask,
+            verify_depth=verify_depth,
+            trust_sources=sources,
+        )
+        if client_certs is not None:
+            context.verify_mode = VERIFY_MODES[client_certs]
+        context.sslobject_class = remembering(context.sslobject_class)
+        context.sslsocket_class = remembering(context.sslsocket_class)
+        attachment.ask = ask
+        _attachments[context] = attachment
+    return attachment.ssl_ctx
+
+
+def detach(context: ssl.SSLContext) -> None:
+    """Give the context back to stock OpenSSL, but for ``verify_mode``, which stays.
+
+    So after "ask" it is ``CERT_OPTIONAL`` and refuses untrusted certificates.  Sessions made while
+    ccert was attached do not resume.
+
+    Raises:
+        ConfigError: ccert is not attached to the context.
+    """
+    with _lock:
+        attachment = _attachment(context)
+        _openssl.remove(attachment.ssl_ctx)
+        if context.sslobject_class is remembering(attachment.sslobject_class):
+            context.sslobject_class = attachment.sslobject_class
+        if context.sslsocket_class is remembering(attachment.sslsocket_class):
+            context.sslsocket_class = attachment.sslsocket_class
+        del _attachments[context]
+
+
+def stats(context: ssl.SSLContext) -> Stats:
+    """Read the counters of a context.
+
+    Raises:
+        ConfigError: ccert is not attached to the context.
+    """
+    return Stats(**_openssl.counters(_attachment(context).ssl_ctx))
+
+
+def _attachment(context: ssl.SSLContext) -> _Attachment:
+    attachment = _attachments.get(context)
+    if attachment is None:
+        raise ConfigError("ccert is not attached to this context")
+    return attachment
+
+
+def _ssl_ctx(context: ssl.SSLContext) -> Any:  # noqa: ANN401 - cdata
+    """Find the ``SSL_CTX`` by making a throw-away ``SSL``; see ``csrc/probe.c``."""
+    with _openssl.Probe() as probe:
+        _throw_away = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    return probe.ssl_ctx()

@@ -1,0 +1,51 @@
+"""The settings of a context, checked before anything is changed."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Literal
+
+from ccert.errors import ConfigError
+
+__all__ = ["VERIFY_MODES", "ClientCerts", "check_effect_without_anchors", "check_settings"]
+
+ClientCerts = Literal["ask", "optional", "require"]
+
+VERIFY_MODES = {
+    "ask": ssl.CERT_OPTIONAL,
+    "optional": ssl.CERT_OPTIONAL,
+    "require": ssl.CERT_REQUIRED,
+}
+_MAX_DEPTH = 2**31 - 2
+
+
+def check_settings(
+    client_certs: str | None,
+    trust_server_ccerts: object,
+    verify_depth: object,
+) -> None:
+    """Raise ConfigError or TypeError unless each setting is one that there is."""
+    if client_certs is not None and client_certs not in VERIFY_MODES:
+        raise ConfigError(
+            f'client_certs must be "ask", "optional" or "require", not {client_certs!r}'
+        )
+    if not isinstance(trust_server_ccerts, bool):
+        raise TypeError(f"trust_server_ccerts must be True or False, not {trust_server_ccerts!r}")
+    if not isinstance(verify_depth, int) or isinstance(verify_depth, bool):
+        raise TypeError(f"verify_depth must be an int, not {verify_depth!r}")
+    if not 0 <= verify_depth <= _MAX_DEPTH:
+        raise ConfigError(f"verify_depth must be 0 or more, not {verify_depth}")
+
+
+def check_effect_without_anchors(client_certs: str, trust_server_ccerts: bool) -> None:
+    """Raise ConfigError if the settings are in vain because no CA is trusted."""
+    if trust_server_ccerts:
+        raise ConfigError(
+            "trust_server_ccerts=True has no effect without a trusted CA: "
+            "give cafile, capath or cadata"
+        )
+    if client_certs != "ask":
+        raise ConfigError(
+            f'client_certs="{client_certs}" refuses every certificate without a trusted CA: '
+            "give cafile, capath or cadata"
+        )
