@@ -42,7 +42,7 @@ typedef struct ccert_connection ccert_connection;
 ccert_connection *ccert_connection_get1(SSL *ssl);
 void ccert_connection_free(ccert_connection *connection);
 
-/* -- what hangs on an SSL_CTX (policy.c) -- */
+/* -- what hangs on an SSL_CTX (policy.c, context.c) -- */
 
 typedef struct {
     int trust_server_ccerts;   /* verify serverAuth-only leaves as servers */

@@ -27,7 +27,7 @@ typedef struct ccert_context {
     _Atomic(ccert_policy *) policy; /* NULL: detached */
     atomic_uint readers;            /* callbacks between enter and leave */
     atomic_uint_fast64_t verified, trusted, trusted_as_server, untrusted;
-    /* private to policy.c, whose callers take turns */
+    /* private to context.c and policy.c, whose callers take turns */
     ccert_policy *retired;
     bool installed;
     uint64_t saved_options;
@@ -48,8 +48,10 @@ struct ccert_connection {
     int64_t expiry; /* time_t of the first notAfter in the chain */
 };
 
-/* library.c: SHA-256, fetched once */
-const EVP_MD *ccert_sha256(void);
+/* digest.c */
+int ccert_digest_init(void);
+const EVP_MD *ccert_sha256(void); /* borrowed */
+int ccert_digest(const void *data, size_t size, unsigned char out[CCERT_DIGEST_SIZE]);
 
 /* connection.c */
 int ccert_connection_init(void);
@@ -58,8 +60,10 @@ ccert_connection *ccert_connection_get0(SSL *ssl);
 /* probe.c */
 void ccert_probe_notice(SSL *ssl);
 
-/* policy.c */
-int ccert_policy_init(void);
+/* context.c */
+int ccert_context_init(void);
+ccert_context *ccert_context_get0(SSL_CTX *ctx);
+void ccert_policy_publish(ccert_context *context, ccert_policy *policy);
 const ccert_policy *ccert_policy_enter(ccert_context *context);
 void ccert_policy_leave(ccert_context *context);
 

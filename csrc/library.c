@@ -7,18 +7,9 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
-static EVP_MD *sha256; /* kept until the process ends */
-
-const EVP_MD *ccert_sha256(void)
-{
-    return sha256;
-}
-
 int ccert_init(void)
 {
-    if (sha256 == NULL)
-        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    return sha256 != NULL && ccert_connection_init() && ccert_policy_init();
+    return ccert_digest_init() && ccert_connection_init() && ccert_context_init();
 }
 
 void ccert_header_version(unsigned int *major, unsigned int *minor)

@@ -50,11 +50,6 @@ static void gather_names(const X509 *leaf, ccert_peer *peer)
 
 /* -- certificates and digests -- */
 
-static int digest(const unsigned char *der, int size, unsigned char out[CCERT_DIGEST_SIZE])
-{
-    return size > 0 && EVP_Digest(der, (size_t)size, out, NULL, ccert_sha256(), NULL);
-}
-
 static int add_certificate(const X509 *certificate, ccert_peer *peer)
 {
     unsigned char *der = NULL;
@@ -82,10 +77,10 @@ static int gather_chain(SSL *ssl, const X509 *leaf, ccert_peer *peer)
     for (int i = 0; i < (int)count - 1; i++)
         if (!add_certificate(sk_X509_value(others, i), peer))
             return 0;
-    if (!digest(peer->der[0], peer->der_size[0], peer->fingerprint))
+    if (!ccert_digest(peer->der[0], (size_t)peer->der_size[0], peer->fingerprint))
         return 0;
     size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), &spki);
-    ok = digest(spki, size, peer->pubkey_fingerprint);
+    ok = size > 0 && ccert_digest(spki, (size_t)size, peer->pubkey_fingerprint);
     OPENSSL_free(spki);
     return ok;
 }

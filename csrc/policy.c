@@ -1,93 +1,10 @@
-/* policy - what hangs on an SSL_CTX: install, replace, remove, count; lifetime.
- *
- * The ccert_context belongs to the SSL_CTX (ex_data), because connections may outlive every Python
- * object.  libssl reads callback and argument as two words, so both stay the same for the life of
- * the SSL_CTX and only the policy inside is exchanged, in one atomic step, while other threads
- * shake hands.  A replaced policy is freed once no callback is running: whoever enters later sees
- * the new one.  Callers of install and remove take turns (context.py).
- */
+/* policy - install and remove what decides about an SSL_CTX's clients. */
 #include "internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/err.h>
-
-static int ctx_index = -1;
 static atomic_uint_fast64_t generations;
-
-/* -- lifetime -- */
-
-static void free_retired(ccert_context *context)
-{
-    while (context->retired != NULL) {
-        ccert_policy *policy = context->retired;
-
-        context->retired = policy->retired;
-        free(policy);
-    }
-}
-
-static void on_ctx_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl,
-                        void *argp)
-{
-    ccert_context *context = ptr;
-
-    (void)parent, (void)ad, (void)index, (void)argl, (void)argp;
-    if (context == NULL)
-        return;
-    free_retired(context);
-    free(atomic_load(&context->policy));
-    free(context);
-}
-
-int ccert_policy_init(void)
-{
-    if (ctx_index < 0)
-        ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_ctx_free);
-    return ctx_index >= 0;
-}
-
-static ccert_context *context_of(SSL_CTX *ctx)
-{
-    ccert_context *context = SSL_CTX_get_ex_data(ctx, ctx_index);
-
-    if (context != NULL)
-        return context;
-    context = calloc(1, sizeof(*context));
-    if (context == NULL)
-        return NULL;
-    if (!SSL_CTX_set_ex_data(ctx, ctx_index, context)) {
-        free(context);
-        return NULL;
-    }
-    return context;
-}
-
-/* ccert_policy_enter - borrow the policy until ccert_policy_leave; NULL: detached */
-const ccert_policy *ccert_policy_enter(ccert_context *context)
-{
-    atomic_fetch_add(&context->readers, 1);
-    return atomic_load(&context->policy);
-}
-
-void ccert_policy_leave(ccert_context *context)
-{
-    atomic_fetch_sub(&context->readers, 1);
-}
-
-/* publish - exchange the policy; NULL detaches */
-static void publish(ccert_context *context, ccert_policy *policy)
-{
-    ccert_policy *old = atomic_exchange(&context->policy, policy);
-
-    if (old != NULL) {
-        old->retired = context->retired;
-        context->retired = old;
-    }
-    if (atomic_load(&context->readers) == 0)
-        free_retired(context);
-}
 
 /* -- digest -- */
 
@@ -101,7 +18,7 @@ static int anchor_digest(X509 *anchor, unsigned char digest[CCERT_DIGEST_SIZE])
 {
     unsigned char *der = NULL;
     int size = i2d_X509_AUX(anchor, &der);
-    int ok = size > 0 && EVP_Digest(der, (size_t)size, digest, NULL, ccert_sha256(), NULL);
+    int ok = size > 0 && ccert_digest(der, (size_t)size, digest);
 
     OPENSSL_free(der);
     return ok;
@@ -162,7 +79,7 @@ static ccert_policy *policy_new(SSL_CTX *ctx, const ccert_settings *settings)
 
 int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
 {
-    ccert_context *context = context_of(ctx);
+    ccert_context *context = ccert_context_get0(ctx);
     ccert_policy *policy;
 
     if (context == NULL)
@@ -178,7 +95,7 @@ int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
         context->saved_depth = SSL_CTX_get_verify_depth(ctx);
         context->installed = true;
     }
-    publish(context, policy);
+    ccert_policy_publish(context, policy);
     SSL_CTX_set_verify_depth(ctx, settings->verify_depth + 1); /* as Postfix's tls_server.c */
     SSL_CTX_set_cert_verify_callback(ctx, ccert_verify_callback, context);
     ccert_session_flush(ctx);
@@ -187,7 +104,7 @@ int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
 
 int ccert_policy_remove(SSL_CTX *ctx)
 {
-    ccert_context *context = context_of(ctx);
+    ccert_context *context = ccert_context_get0(ctx);
 
     if (context == NULL)
         return 0;
@@ -196,22 +113,9 @@ int ccert_policy_remove(SSL_CTX *ctx)
     SSL_CTX_set_cert_verify_callback(ctx, NULL, context);
     SSL_CTX_set_verify_depth(ctx, context->saved_depth);
     context->installed = false;
-    publish(context, NULL);
+    ccert_policy_publish(context, NULL);
     ccert_session_flush(ctx);
     return ccert_session_restore(ctx, context);
-}
-
-int ccert_policy_counters(SSL_CTX *ctx, ccert_counters *counters)
-{
-    ccert_context *context = context_of(ctx);
-
-    if (context == NULL)
-        return 0;
-    counters->verified = atomic_load(&context->verified);
-    counters->trusted = atomic_load(&context->trusted);
-    counters->trusted_as_server = atomic_load(&context->trusted_as_server);
-    counters->untrusted = atomic_load(&context->untrusted);
-    return 1;
 }
 
 /* ccert_send_ca_names - name the store's certificates in the CertificateRequest, each name once

@@ -19,7 +19,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/err.h>
 #include <openssl/tls1.h>
 
 /* A session holds the client's chain, some 10 kB.  OpenSSL's 20480 would be 200 MB for whoever
@@ -45,10 +44,10 @@ static int id_context(SSL *ssl, const ccert_policy *policy, unsigned char digest
     at += sizeof(mode);
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &size)) {
         *at++ = 1;
-        if (!EVP_Digest(name, size, at, NULL, ccert_sha256(), NULL))
+        if (!ccert_digest(name, size, at))
             return 0;
     }
-    return EVP_Digest(material, sizeof(material), digest, NULL, ccert_sha256(), NULL);
+    return ccert_digest(material, sizeof(material), digest);
 }
 
 static int on_client_hello(SSL *ssl, int *alert, void *arg)

@@ -1,0 +1,99 @@
+/* context - what hangs on an SSL_CTX: its policy, which handshakes may be reading, and counters.
+ *
+ * The ccert_context belongs to the SSL_CTX (ex_data), because connections may outlive every Python
+ * object.  libssl reads callback and argument as two words, so both stay the same for the life of
+ * the SSL_CTX and only the policy inside is exchanged, in one atomic step, while other threads
+ * shake hands.  A replaced policy is freed once no callback is running: whoever enters later sees
+ * the new one.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+static int ctx_index = -1;
+
+static void free_retired(ccert_context *context)
+{
+    while (context->retired != NULL) {
+        ccert_policy *policy = context->retired;
+
+        context->retired = policy->retired;
+        free(policy);
+    }
+}
+
+static void on_ctx_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl,
+                        void *argp)
+{
+    ccert_context *context = ptr;
+
+    (void)parent, (void)ad, (void)index, (void)argl, (void)argp;
+    if (context == NULL)
+        return;
+    free_retired(context);
+    free(atomic_load(&context->policy));
+    free(context);
+}
+
+int ccert_context_init(void)
+{
+    if (ctx_index < 0)
+        ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_ctx_free);
+    return ctx_index >= 0;
+}
+
+/* ccert_context_get0 - the SSL_CTX's own, made at the first call; NULL: out of memory */
+ccert_context *ccert_context_get0(SSL_CTX *ctx)
+{
+    ccert_context *context = SSL_CTX_get_ex_data(ctx, ctx_index);
+
+    if (context != NULL)
+        return context;
+    context = calloc(1, sizeof(*context));
+    if (context == NULL)
+        return NULL;
+    if (!SSL_CTX_set_ex_data(ctx, ctx_index, context)) {
+        free(context);
+        return NULL;
+    }
+    return context;
+}
+
+/* ccert_policy_enter - borrow the policy until ccert_policy_leave; NULL: detached */
+const ccert_policy *ccert_policy_enter(ccert_context *context)
+{
+    atomic_fetch_add(&context->readers, 1);
+    return atomic_load(&context->policy);
+}
+
+void ccert_policy_leave(ccert_context *context)
+{
+    atomic_fetch_sub(&context->readers, 1);
+}
+
+/* ccert_policy_publish - exchange the policy, which context takes; NULL detaches.  Callers take
+ * turns (attachment.py). */
+void ccert_policy_publish(ccert_context *context, ccert_policy *policy)
+{
+    ccert_policy *old = atomic_exchange(&context->policy, policy);
+
+    if (old != NULL) {
+        old->retired = context->retired;
+        context->retired = old;
+    }
+    if (atomic_load(&context->readers) == 0)
+        free_retired(context);
+}
+
+int ccert_policy_counters(SSL_CTX *ctx, ccert_counters *counters)
+{
+    ccert_context *context = ccert_context_get0(ctx);
+
+    if (context == NULL)
+        return 0;
+    counters->verified = atomic_load(&context->verified);
+    counters->trusted = atomic_load(&context->trusted);
+    counters->trusted_as_server = atomic_load(&context->trusted_as_server);
+    counters->untrusted = atomic_load(&context->untrusted);
+    return 1;
+}
