@@ -234,6 +234,7 @@ def test_no_session_outlives_its_certificate(host, clique, pin, keep, kind):
     reused = 0
     while time.time() <= expiry:  # TLS 1.3 hands out a new ticket each time
         last = resume(server, client, last)
+        assert last.completed, last.server.error
         reused += resumed(last)
         time.sleep(0.1)
     assert reused > 3
