@@ -34,7 +34,7 @@ VALGRIND = (
 )  # fmt: skip
 
 PARTS = 4
-VALGRIND_ENCODINGS = int(os.environ.get("CCERT_C_FUZZ_VALGRIND") or 2000)
+VALGRIND_ENCODINGS = int(os.environ.get("CCERT_C_FUZZ_VALGRIND") or 1600)
 READERS = "4"
 
 

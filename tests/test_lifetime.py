@@ -16,6 +16,7 @@ import pki
 import pytest
 
 import ccert
+from ccert import _openssl
 
 
 def _rss() -> int:
@@ -91,6 +92,17 @@ def test_objects_and_contexts_in_any_order(host, clique):
         del pair
         gc.collect()
     assert ccert.stats(context).verified == 1
+
+
+def test_openssls_free_hook_empties_the_pointer(host, clique):
+    """What Python remembers of a connection does not dangle once OpenSSL has freed it."""
+    pair = pairs.handshake(host.context(clique.root.pem), host.client(clique.leaf()))
+    remembered = pair.server.tls._ccert_connection
+    assert _openssl.peer_facts(remembered)["resumed"] is False
+    del pair
+    gc.collect()
+    with pytest.raises(ccert.CcertError, match="closed"):
+        _openssl.peer_facts(remembered)
 
 
 def test_other_objects_of_the_thread_are_not_confused(host, clique):

@@ -89,24 +89,12 @@ static void *read_policies(void *arg)
 
 /* -- the main thread -- */
 
-/* context_of - what ccert has hung on the context: nothing else has hung anything there */
-static ccert_context *context_of(SSL_CTX *ctx)
-{
-    int end = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-
-    for (int i = 0; i < end; i++) {
-        ccert_context *context = SSL_CTX_get_ex_data(ctx, i);
-
-        if (context != NULL)
-            return context;
-    }
-    return NULL;
-}
-
-/* wait_for_readers - until some have looked at the setting: they need not be scheduled otherwise */
+/* wait_for_readers - until the setting has been found: they need not be scheduled otherwise
+ *
+ * Each thread may be about to leave with an older one, once. */
 static void wait_for_readers(size_t threads)
 {
-    size_t until = atomic_load(&glances) + threads;
+    size_t until = atomic_load(&glances) + threads + 1;
 
     while (atomic_load(&glances) < until)
         (void)sched_yield();
@@ -139,8 +127,7 @@ static void run(size_t rounds, size_t threads, bool remove, reader *total)
     ccert_context *context;
 
     must(ctx != NULL && ccert_policy_install(ctx, &settings[0]), "install");
-    context = context_of(ctx);
-    must(context != NULL, "find what is installed");
+    context = ccert_context_get0(ctx);
     atomic_store(&stop, false);
     for (size_t i = 0; i < threads; i++) {
         readers[i].context = context;
