@@ -19,7 +19,7 @@ typedef struct ccert_policy {
     uint64_t generation;          /* unique in this process, never 0 */
     bool trust_server_ccerts;
     bool ask;
-    unsigned char digest[CCERT_DIGEST_SIZE]; /* of everything that shapes a verdict */
+    unsigned char digest[CCERT_DIGEST_SIZE]; /* of settings and trust material */
 } ccert_policy;
 
 /* All that ccert hangs on an SSL_CTX; freed with it. */
@@ -69,7 +69,7 @@ void ccert_policy_leave(ccert_context *context);
 
 /* session.c */
 int ccert_session_configure(SSL_CTX *ctx, ccert_context *context);
-int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context);
+int ccert_session_restore(SSL_CTX *ctx, ccert_context *context);
 void ccert_session_flush(SSL_CTX *ctx);
 int ccert_session_limit(SSL *ssl, const ccert_connection *connection, const ccert_policy *policy);
 int64_t ccert_expiry(const X509 *certificate);

@@ -46,7 +46,7 @@ static int update_with_anchors(EVP_MD_CTX *md, X509_STORE *store)
 
 static int policy_digest(SSL_CTX *ctx, const ccert_settings *settings, unsigned char *digest)
 {
-    const int shape[] = {settings->trust_server_ccerts, settings->ask, settings->verify_depth};
+    const int shape[] = {settings->trust_server_ccerts, settings->ask};
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     int ok = md != NULL && EVP_DigestInit_ex(md, ccert_sha256(), NULL)
              && EVP_DigestUpdate(md, shape, sizeof(shape))

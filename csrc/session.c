@@ -4,9 +4,10 @@
  * connection the same session id context, so a session that one policy (or one name's context, see
  * sni_callback) let in would resume under another: CVE-2025-23419 is of this class.  Here
  *
- * - the id context of each connection is a digest of the policy, the connection's verify mode and
- *   the server_name extension, set in the client_hello callback: before libssl looks for a session,
- *   which with TLS 1.3 is before it looks at the name;
+ * - the id context of each connection is a digest of the policy, of what the connection itself will
+ *   verify by (it keeps what the SSL_CTX said when it was made), and of the server_name extension.
+ *   It is set in the client_hello callback: before libssl looks for a session, which with TLS 1.3
+ *   is before it looks at the name;
  * - a handshake whose ClientHello met another policy than its certificate leaves no session;
  * - no session outlives the first certificate of its chain.  TLS 1.3 renews the session at each
  *   resumption with a new start, so the deadline travels in the session itself.
@@ -32,31 +33,38 @@ static const unsigned char never_resumed[] = "ccert-never-resumed";
 
 static int id_context(SSL *ssl, const ccert_policy *policy, unsigned char digest[CCERT_DIGEST_SIZE])
 {
-    unsigned char material[2 * CCERT_DIGEST_SIZE + sizeof(uint32_t) + 1] = {0};
-    uint32_t mode = (uint32_t)SSL_get_verify_mode(ssl);
-    unsigned char *at = material;
+    struct {
+        unsigned char policy[CCERT_DIGEST_SIZE];
+        unsigned char name[CCERT_DIGEST_SIZE];
+        uint64_t flags; /* X509_V_FLAG_... */
+        int32_t mode, depth, level, named;
+    } material;
     const unsigned char *name; /* borrowed, as the client sent it */
     size_t size;
 
-    memcpy(at, policy->digest, CCERT_DIGEST_SIZE);
-    at += CCERT_DIGEST_SIZE;
-    memcpy(at, &mode, sizeof(mode));
-    at += sizeof(mode);
-    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &size)) {
-        *at++ = 1;
-        if (!ccert_digest(name, size, at))
-            return 0;
-    }
-    return ccert_digest(material, sizeof(material), digest);
+    memset(&material, 0, sizeof(material)); /* no padding here, but nobody need know */
+    memcpy(material.policy, policy->digest, CCERT_DIGEST_SIZE);
+    material.flags = X509_VERIFY_PARAM_get_flags(SSL_get0_param(ssl));
+    material.mode = SSL_get_verify_mode(ssl);
+    material.depth = SSL_get_verify_depth(ssl);
+    material.level = SSL_get_security_level(ssl);
+    material.named = SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &size);
+    if (material.named && !ccert_digest(name, size, material.name))
+        return 0;
+    return ccert_digest(&material, sizeof(material), digest);
 }
 
 static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
-    ccert_context *context = arg;
+    ccert_context *context = arg; /* NULL only if somebody attaches amid a handshake */
     ccert_connection *connection = ccert_connection_get0(ssl); /* borrowed */
-    const ccert_policy *policy = ccert_policy_enter(context);
     unsigned char digest[CCERT_DIGEST_SIZE];
+    const ccert_policy *policy;
     int ok = connection != NULL;
+
+    if (context == NULL)
+        return SSL_CLIENT_HELLO_SUCCESS;
+    policy = ccert_policy_enter(context);
 
     if (ok) {
         connection->verified = false;
@@ -172,14 +180,14 @@ int ccert_session_configure(SSL_CTX *ctx, ccert_context *context)
     return 1;
 }
 
-int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context)
+int ccert_session_restore(SSL_CTX *ctx, ccert_context *context)
 {
-    SSL_CTX_set_client_hello_cb(ctx, NULL, NULL);
+    SSL_CTX_set_client_hello_cb(ctx, NULL, context); /* see context.c */
     if (context->saved_options == 0)
         SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_sess_set_cache_size(ctx, context->saved_cache_size);
     return SSL_CTX_set_num_tickets(ctx, context->saved_num_tickets)
-           && SSL_CTX_set_session_ticket_cb(ctx, NULL, NULL, NULL);
+           && SSL_CTX_set_session_ticket_cb(ctx, NULL, NULL, context);
 }
 
 void ccert_session_flush(SSL_CTX *ctx)

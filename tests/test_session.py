@@ -122,6 +122,36 @@ def test_stricter_mode_ends_sessions(host, clique, member, keep):
     assert not resume(server, member, first).completed
 
 
+@pytest.mark.parametrize("change", ["depth", "flags", "level"])
+def test_connection_made_before_the_change(host, clique, member, keep, change):
+    """A connection keeps the depth, flags and level that it was made with; so does its session.
+
+    Made before the context became stricter and finished afterwards, it is verified by the old
+    ones: its session must not open the door to connections made later.
+    """
+    server = host.stock(clique.root.pem)
+    ccert.attach(server, client_certs="ask", trust_server_ccerts=True)
+    keep(server)
+    member.load_cert_chain(host.write("deep.pem", _deep_member(clique)))
+    early = pairs.begin(server, member)
+    if change == "flags":
+        server.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    elif change == "level":
+        server.set_ciphers("DEFAULT:@SECLEVEL=4")  # wants 192 bits, P-256 has 128
+    ccert.attach(server, trust_server_ccerts=True, verify_depth=0 if change == "depth" else 9)
+    pairs.finish(early).round_trip()
+    assert ccert.peer(early.server.tls).trust is Trust.TRUSTED
+    late = resume(server, member, early)
+    assert not resumed(late)
+    assert not late.completed or ccert.peer(late.server.tls).trust is Trust.UNTRUSTED
+
+
+def _deep_member(clique) -> bytes:
+    low = pki.issue("Low CA", clique.ca, ca=True)
+    leaf = pki.issue("mx.example", low, eku=[pki.SERVER])
+    return leaf.pem + low.pem + clique.ca.pem + leaf.key_pem
+
+
 def test_detaching_ends_sessions(host, clique, member, keep):
     """What ccert let in does not resume on the stock context that is left."""
     server = host.context(clique.root.pem, trust_server_ccerts=True)
