@@ -61,9 +61,21 @@ int ccert_policy_remove(SSL_CTX *ctx);
 int ccert_policy_counters(SSL_CTX *ctx, ccert_counters *counters);
 int ccert_send_ca_names(SSL_CTX *ctx);
 
-/* -- facts about a finished handshake (peer.c) -- */
+/* -- what is told of a certificate (verdict.c) -- */
 
 enum ccert_trust { CCERT_ANONYMOUS, CCERT_UNTRUSTED, CCERT_TRUSTED };
+
+typedef struct {
+    enum ccert_trust trust;
+    int trusted_as_server;
+    long error_code;
+    const char *error; /* static */
+    int error_depth;   /* -1: unknown, as in a resumed session */
+    char subject[256], issuer[256];
+    unsigned char fingerprint[32], pubkey_fingerprint[32];
+} ccert_verdict;
+
+/* -- facts about a finished handshake (peer.c) -- */
 
 enum ccert_peer_result {
     CCERT_PEER_OK,
@@ -80,13 +92,7 @@ typedef struct {
 } ccert_signature;
 
 typedef struct {
-    enum ccert_trust trust;
-    int trusted_as_server;
-    long error_code;
-    const char *error; /* static */
-    int error_depth;   /* -1: unknown, as in a resumed session */
-    char subject[256], issuer[256];
-    unsigned char fingerprint[32], pubkey_fingerprint[32];
+    ccert_verdict verdict;
     int certificates; /* how many the client sent, leaf first */
     unsigned char **der;
     int *der_size;
@@ -100,5 +106,22 @@ typedef struct {
 
 enum ccert_peer_result ccert_peer_new(ccert_connection *connection, ccert_peer **out);
 void ccert_peer_free(ccert_peer *peer);
+
+/* -- verification without a connection (chain.c) -- */
+
+typedef struct x509_st X509;
+typedef struct ccert_verifier ccert_verifier;
+
+X509 *ccert_certificate_new(const unsigned char *der, size_t size);
+void ccert_certificate_free(X509 *certificate);
+
+ccert_verifier *ccert_verifier_new(const ccert_settings *settings, int auth_level);
+void ccert_verifier_free(ccert_verifier *verifier);
+int ccert_verifier_load(ccert_verifier *verifier, const char *cafile, const char *capath);
+int ccert_verifier_trust(ccert_verifier *verifier, X509 *anchor);
+int ccert_verifier_anchors(ccert_verifier *verifier); /* how many it has loaded */
+/* chain: as sent, leaf first.  at: time_t; *verdict is untouched on failure */
+int ccert_verifier_verify(ccert_verifier *verifier, X509 *const *chain, int count, int64_t at,
+                          ccert_verdict *verdict);
 
 #endif

@@ -74,6 +74,10 @@ void ccert_session_flush(SSL_CTX *ctx);
 int ccert_session_limit(SSL *ssl, const ccert_connection *connection, const ccert_policy *policy);
 int64_t ccert_expiry(const X509 *certificate);
 
+/* verdict.c */
+int ccert_verdict_tell(const X509 *leaf, long error_code, int error_depth, bool as_server,
+                       ccert_verdict *verdict);
+
 /* verify.c */
 bool ccert_lists_server_only(X509 *leaf);
 int ccert_verify_callback(X509_STORE_CTX *sc, void *context);

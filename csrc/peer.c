@@ -1,8 +1,8 @@
 /* peer - gather everything about a finished handshake, once, into one struct of its own.
  *
- * Names, digests and signature details are Postfix's (tls_server.c, tls_verify.c, tls_misc.c of
- * 3.10), so that log lines and policy attributes compare equal.  Runs under an error-queue mark:
- * looking at a malformed certificate must not disturb another connection of this thread.
+ * Signature details are Postfix's (tls_misc.c of 3.10), so that log lines compare equal.  Runs
+ * under an error-queue mark: looking at a strange certificate must not disturb another connection
+ * of this thread.
  */
 #include "internal.h"
 
@@ -12,43 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/objects.h>
 
-/* -- names -- */
-
-/* name_text - first attribute of this type as UTF-8; false: absent or unusable
- *
- * Trailing NULs are cut; an embedded NUL, a control character or 256 octets and more make the name
- * unusable, never the certificate. */
-static bool name_text(const X509_NAME *name, int nid, char out[256])
-{
-    int at = X509_NAME_get_index_by_NID(name, nid, -1);
-    const X509_NAME_ENTRY *entry = at < 0 ? NULL : X509_NAME_get_entry(name, at); /* borrowed */
-    unsigned char *text = NULL;
-    int size = entry == NULL ? -1 : ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
-    bool usable;
-
-    while (size > 0 && text[size - 1] == 0)
-        size--;
-    usable = size >= 0 && size < 256;
-    for (int i = 0; usable && i < size; i++)
-        usable = text[i] >= 0x20 && text[i] != 0x7f;
-    if (usable) {
-        memcpy(out, text, (size_t)size);
-        out[size] = 0;
-    }
-    OPENSSL_free(text);
-    return usable;
-}
-
-static void gather_names(const X509 *leaf, ccert_peer *peer)
-{
-    const X509_NAME *issuer = X509_get_issuer_name(leaf); /* borrowed */
-
-    (void)name_text(X509_get_subject_name(leaf), NID_commonName, peer->subject);
-    if (!name_text(issuer, NID_commonName, peer->issuer))
-        (void)name_text(issuer, NID_organizationName, peer->issuer);
-}
-
-/* -- certificates and digests -- */
+/* -- chain and verdict -- */
 
 static int add_certificate(const X509 *certificate, ccert_peer *peer)
 {
@@ -67,8 +31,6 @@ static int gather_chain(SSL *ssl, const X509 *leaf, ccert_peer *peer)
 {
     const STACK_OF(X509) *others = SSL_get_peer_cert_chain(ssl); /* borrowed */
     size_t count = (size_t)(others == NULL ? 0 : sk_X509_num(others)) + 1;
-    unsigned char *spki = NULL;
-    int size, ok;
 
     peer->der = calloc(count, sizeof(*peer->der));
     peer->der_size = calloc(count, sizeof(*peer->der_size));
@@ -77,15 +39,8 @@ static int gather_chain(SSL *ssl, const X509 *leaf, ccert_peer *peer)
     for (int i = 0; i < (int)count - 1; i++)
         if (!add_certificate(sk_X509_value(others, i), peer))
             return 0;
-    if (!ccert_digest(peer->der[0], (size_t)peer->der_size[0], peer->fingerprint))
-        return 0;
-    size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), &spki);
-    ok = size > 0 && ccert_digest(spki, (size_t)size, peer->pubkey_fingerprint);
-    OPENSSL_free(spki);
-    return ok;
+    return 1;
 }
-
-/* -- verdict -- */
 
 /* A resumed session did not meet the callback, but by its id context it was made under the policy
  * that answered this ClientHello (session.c): the leaf tells what the callback said. */
@@ -97,28 +52,16 @@ static bool trusted_as_server(SSL *ssl, X509 *leaf, const ccert_connection *conn
            && ccert_lists_server_only(leaf);
 }
 
+/* Without a certificate SSL_get_verify_result() says X509_V_OK, which is not trust. */
 static int gather_verdict(SSL *ssl, const ccert_connection *connection, ccert_peer *peer)
 {
     X509 *leaf = SSL_get0_peer_certificate(ssl); /* borrowed */
+    int depth = connection->verified ? connection->error_depth : -1;
+    bool as_server = leaf != NULL && trusted_as_server(ssl, leaf, connection);
 
-    peer->trust = CCERT_ANONYMOUS;
-    peer->error = "";
-    peer->error_depth = -1;
-    if (leaf == NULL) /* SSL_get_verify_result() says X509_V_OK now */
-        return 1;
-    if (!gather_chain(ssl, leaf, peer))
+    if (leaf != NULL && !gather_chain(ssl, leaf, peer))
         return 0;
-    peer->error_code = SSL_get_verify_result(ssl);
-    if (peer->error_code != X509_V_OK) {
-        peer->trust = CCERT_UNTRUSTED;
-        peer->error = X509_verify_cert_error_string(peer->error_code);
-        peer->error_depth = connection->verified ? connection->error_depth : -1;
-        return 1;
-    }
-    peer->trust = CCERT_TRUSTED;
-    peer->trusted_as_server = trusted_as_server(ssl, leaf, connection);
-    gather_names(leaf, peer);
-    return 1;
+    return ccert_verdict_tell(leaf, SSL_get_verify_result(ssl), depth, as_server, &peer->verdict);
 }
 
 /* -- protocol -- */

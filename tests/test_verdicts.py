@@ -56,6 +56,28 @@ def test_catalogue_is_large_enough():
     }
 
 
+@pytest.mark.parametrize("setting", [False, True], ids=["off", "on"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_offline(case, setting, chain_of, judgement_of, host):
+    """Without a connection the verdict is the oracle's, too, from DER and from a file."""
+    chain = chain_of(case)
+    judgement = judgement_of(case, setting)
+    verifier = ccert.ChainVerifier(
+        cafile=host.anchors(chain),
+        trust_server_ccerts=setting,
+        verify_depth=chain.depth,
+        auth_level=chain.level,
+    )
+    verdict = verifier.verify([certificate.der for certificate in chain.sent])
+    story = f"ccert: {verdict}\n{judgement.transcript}"
+    assert (verdict.trust is ccert.Trust.TRUSTED) == judgement.trusted, story
+    assert verdict.error_code == judgement.error_code, story
+    assert verdict.error_depth == (None if judgement.trusted else judgement.error_depth), story
+    assert verdict.trusted_as_server == (judgement.trusted and judgement.as_server), story
+    pem = b"".join(certificate.pem for certificate in chain.sent)
+    assert verifier.verify(pem) == verifier.verify(host.write("chain.pem", pem)) == verdict
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("setting", [False, True], ids=["off", "on"])

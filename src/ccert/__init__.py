@@ -9,12 +9,15 @@ server's, in C, inside the handshake.
 """
 
 from ccert.attachment import Stats, attach, detach, stats
+from ccert.chain import ChainVerifier
 from ccert.context import ServerContext
 from ccert.errors import CcertError, ConfigError, UnsupportedRuntime
-from ccert.peer import Peer, Signature, Trust, peer
+from ccert.peer import Peer, Signature, peer
+from ccert.verdict import Trust, Verdict
 
 __all__ = [
     "CcertError",
+    "ChainVerifier",
     "ConfigError",
     "Peer",
     "ServerContext",
@@ -22,6 +25,7 @@ __all__ = [
     "Stats",
     "Trust",
     "UnsupportedRuntime",
+    "Verdict",
     "attach",
     "detach",
     "peer",

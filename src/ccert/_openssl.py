@@ -29,6 +29,8 @@ __all__ = [
     "TRUSTED",
     "UNTRUSTED",
     "Probe",
+    "Verifier",
+    "certificate",
     "counters",
     "install",
     "peer_facts",
@@ -198,6 +200,17 @@ def _signature(c: Any) -> dict[str, Any] | None:  # noqa: ANN401 - cdata
     return {**texts, "bits": c.bits} if texts["name"] else None
 
 
+def _verdict(c: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
+    facts: dict[str, Any] = {
+        name: _text(getattr(c, name)) for name in ("error", "subject", "issuer")
+    }
+    facts |= {name: getattr(c, name) for name in ("trust", "error_code", "error_depth")}
+    facts["trusted_as_server"] = bool(c.trusted_as_server)
+    for name in ("fingerprint", "pubkey_fingerprint"):
+        facts[name] = bytes(ffi.buffer(getattr(c, name)))
+    return facts
+
+
 def peer_facts(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
     """Gather the facts of a finished handshake; keys are the fields of ``ccert_peer``.
 
@@ -209,16 +222,61 @@ def peer_facts(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
     if result != lib.CCERT_PEER_OK:
         raise CcertError(_NOT_READY.get(result) or f"reading the peer's certificate: {reason()}")
     c = ffi.gc(out[0], lib.ccert_peer_free)
-    texts = ("error", "subject", "issuer", "protocol", "cipher", "key_exchange", "server_name")
-    numbers = ("trust", "error_code", "error_depth", "cipher_bits", "cipher_algorithm_bits")
-    facts: dict[str, Any] = {name: _text(getattr(c, name)) for name in texts}
-    facts |= {name: getattr(c, name) for name in numbers}
-    facts |= {name: bool(getattr(c, name)) for name in ("trusted_as_server", "resumed")}
-    for name in ("fingerprint", "pubkey_fingerprint"):
-        facts[name] = bytes(ffi.buffer(getattr(c, name)))
+    facts = _verdict(c.verdict)
+    texts = ("protocol", "cipher", "key_exchange", "server_name")
+    facts |= {name: _text(getattr(c, name)) for name in texts}
+    facts |= {name: getattr(c, name) for name in ("cipher_bits", "cipher_algorithm_bits")}
+    facts["resumed"] = bool(c.resumed)
     for name in ("server_signature", "client_signature"):
         facts[name] = _signature(getattr(c, name))
     facts["chain"] = tuple(
         bytes(ffi.buffer(c.der[i], c.der_size[i])) for i in range(c.certificates)
     )
     return facts
+
+
+def certificate(der: bytes) -> Any:  # noqa: ANN401 - cdata
+    """Decode a certificate into an ``X509 *``.
+
+    Raises:
+        ConfigError: OpenSSL cannot decode it, or more octets follow.
+    """
+    decoded = lib.ccert_certificate_new(der, len(der))
+    if not decoded:
+        raise ConfigError(reason())
+    return ffi.gc(decoded, lib.ccert_certificate_free)
+
+
+class Verifier:
+    """An ``X509_STORE`` with the settings to verify by; see ``csrc/chain.c``."""
+
+    def __init__(self, *, trust_server_ccerts: bool, verify_depth: int, auth_level: int) -> None:
+        settings = ffi.new(
+            "ccert_settings *",
+            {"trust_server_ccerts": trust_server_ccerts, "verify_depth": verify_depth},
+        )
+        verifier = lib.ccert_verifier_new(settings, auth_level)
+        if not verifier:
+            raise MemoryError
+        self._verifier = ffi.gc(verifier, lib.ccert_verifier_free)
+
+    def load(self, cafile: bytes | None, capath: bytes | None) -> None:
+        """Load trusted CAs with OpenSSL's own loader."""
+        loaded = lib.ccert_verifier_load(self._verifier, cafile or ffi.NULL, capath or ffi.NULL)
+        check(loaded, "loading trusted CAs")
+
+    def trust(self, anchor: Any) -> None:  # noqa: ANN401 - cdata
+        """Trust a certificate decoded by certificate()."""
+        check(lib.ccert_verifier_trust(self._verifier, anchor), "loading trusted CAs")
+
+    def anchors(self) -> int:
+        """Count the trusted CAs that are loaded; those of a directory are not yet."""
+        return int(lib.ccert_verifier_anchors(self._verifier))
+
+    def verify(self, chain: list[Any], at: int) -> dict[str, Any]:
+        """Verify certificates decoded by certificate(), leaf first, at a Unix time."""
+        out = ffi.new("ccert_verdict *")
+        done = lib.ccert_verifier_verify(self._verifier, chain, len(chain), at, out)
+        if not done:
+            raise CcertError("verifying the chain: out of memory")
+        return _verdict(out)

@@ -10,21 +10,18 @@ from __future__ import annotations
 import dataclasses
 import ssl
 import threading
-import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
 from ccert.errors import ConfigError
 from ccert.objects import remembering
-from ccert.settings import VERIFY_MODES, check_settings
+from ccert.settings import VERIFY_MODES, check_settings, warn_of_many_anchors
 
 if TYPE_CHECKING:
     from ccert.settings import ClientCerts
 
 __all__ = ["Stats", "attach", "detach", "install", "stats"]
-
-_CLIQUE_SIZE = 20
 
 
 @dataclasses.dataclass
@@ -129,12 +126,7 @@ def install(  # noqa: PLR0913
         anchors: how many CAs are trusted.
         sources: what names them, for the session id context.
     """
-    if trust_server_ccerts and anchors > _CLIQUE_SIZE:
-        warnings.warn(
-            f"trust_server_ccerts with {anchors} trusted CAs: a clique trusts a few, not the "
-            "WebPKI, whose CAs issue such certificates to everybody",
-            stacklevel=3,
-        )
+    warn_of_many_anchors(trust_server_ccerts, anchors, stacklevel=4)
     with _lock:
         attachment = _attachments.get(context) or _Attachment(
             ssl_ctx=_ssl_ctx(context),

@@ -6,22 +6,29 @@ that helps at two in the morning.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import ssl
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ccert.errors import ConfigError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["Password", "StrPath", "anchors_in_directory", "load_anchors", "load_identity"]
+__all__ = [
+    "Anchors",
+    "Password",
+    "StrPath",
+    "anchors_in_directory",
+    "certificate_blocks",
+    "load_anchors",
+    "load_identity",
+    "read_text",
+]
 
 StrPath = str | os.PathLike[str]
-if TYPE_CHECKING:
-    Password = str | bytes | bytearray | Callable[[], str | bytes | bytearray] | None
+Password = str | bytes | bytearray | Callable[[], str | bytes | bytearray] | None
 
 _CERTIFICATE = re.compile(
     r"-----BEGIN (?P<kind>(X509 |TRUSTED )?CERTIFICATE)-----.*?(-----END (?P=kind)-----|\Z)",
@@ -38,8 +45,8 @@ def load_identity(
     Raises:
         ConfigError: a file is missing, unreadable, empty, broken, or the two do not match.
     """
-    certificates = _read("certificate file", certfile)
-    keys = certificates if keyfile is None else _read("key file", keyfile)
+    certificates = read_text("certificate file", certfile)
+    keys = certificates if keyfile is None else read_text("key file", keyfile)
     if not _CERTIFICATE.search(certificates):
         raise ConfigError(f"certificate file {certfile}: no certificate found")
     if "PRIVATE KEY-----" not in keys:
@@ -74,16 +81,28 @@ def _identity_problem(
     )
 
 
+class Anchors(Protocol):
+    """Where trusted CAs are loaded to: ``ssl.SSLContext`` is one."""
+
+    def load_verify_locations(
+        self,
+        cafile: StrPath | None = None,
+        capath: StrPath | None = None,
+        cadata: str | bytes | None = None,
+    ) -> None:
+        """Load with OpenSSL's own loader; raise ssl.SSLError or ValueError."""
+
+
 def load_anchors(
-    context: ssl.SSLContext,
+    anchors: Anchors,
     cafile: StrPath | None,
     capath: StrPath | None,
     cadata: str | bytes | None,
 ) -> None:
-    """Load trusted CAs into the context, with OpenSSL's own loader.
+    """Load trusted CAs, with OpenSSL's own loader.
 
     Args:
-        context: where to.
+        anchors: where to.
         cafile: a PEM file; TRUSTED CERTIFICATE blocks keep their trust settings (x509(1)).
         capath: a directory made by ``openssl rehash``; read when a chain needs it.
         cadata: PEM text or DER bytes.
@@ -92,12 +111,12 @@ def load_anchors(
         ConfigError: one of them is unusable.  A single broken block makes a file unusable.
     """
     if cafile is not None:
-        text = _read("CA file", cafile)
+        text = read_text("CA file", cafile)
         if not _CERTIFICATE.search(text):
             raise ConfigError(f"CA file {cafile}: no certificate found")
         try:
-            context.load_verify_locations(cafile=cafile)
-        except ssl.SSLError as error:
+            anchors.load_verify_locations(cafile=cafile)
+        except (ssl.SSLError, ValueError) as error:
             problem = _broken_certificate(text) or _words(error)
             raise ConfigError(f"CA file {cafile}: {problem}") from error
     if capath is not None:
@@ -105,10 +124,10 @@ def load_anchors(
             raise ConfigError(
                 f"CA directory {capath}: no hashed certificate found; run openssl rehash {capath}"
             )
-        context.load_verify_locations(capath=capath)
+        anchors.load_verify_locations(capath=capath)
     if cadata is not None:
         try:
-            context.load_verify_locations(cadata=cadata)
+            anchors.load_verify_locations(cadata=cadata)
         except (ssl.SSLError, ValueError) as error:
             raise ConfigError(f"cadata: {_words(error)}") from error
 
@@ -121,7 +140,32 @@ def anchors_in_directory(capath: StrPath) -> int:
         raise ConfigError(f"CA directory {capath}: {error.strerror}") from error
 
 
-def _read(what: str, path: StrPath) -> str:
+def certificate_blocks(text: str) -> list[bytes | None]:
+    """Decode the base64 of each PEM certificate in text; None where that is broken.
+
+    TRUSTED CERTIFICATE blocks carry more than DER and are left to OpenSSL.
+    """
+    return [
+        _base64(block[0]) for block in _CERTIFICATE.finditer(text) if "TRUSTED" not in block["kind"]
+    ]
+
+
+def _base64(block: str) -> bytes | None:
+    lines = block.splitlines()
+    if not lines[-1].startswith("-----END"):
+        return None
+    try:
+        return base64.b64decode("".join(lines[1:-1]), validate=True)
+    except ValueError:
+        return None
+
+
+def read_text(what: str, path: StrPath) -> str:
+    """Read a PEM file.
+
+    Raises:
+        ConfigError: it cannot be read, or is empty.
+    """
     try:
         text = Path(path).read_text(encoding="latin-1")  # PEM may stand between any other text
     except OSError as error:

@@ -7,34 +7,15 @@ services understand them.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from typing import TYPE_CHECKING
 
-from ccert import _openssl
 from ccert.objects import connection_facts
+from ccert.verdict import Verdict, verdict_fields
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Peer", "Signature", "Trust", "peer"]
-
-
-class Trust(enum.Enum):
-    """How far a client's certificate is trusted, in Postfix's words."""
-
-    ANONYMOUS = "Anonymous"
-    """The client sent no certificate."""
-    UNTRUSTED = "Untrusted"
-    """It sent one that verification refused; ``Peer.error`` says why."""
-    TRUSTED = "Trusted"
-    """It sent one that a trusted CA vouches for."""
-
-
-_TRUST = {
-    _openssl.ANONYMOUS: Trust.ANONYMOUS,
-    _openssl.UNTRUSTED: Trust.UNTRUSTED,
-    _openssl.TRUSTED: Trust.TRUSTED,
-}
+__all__ = ["Peer", "Signature", "peer"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,26 +45,14 @@ class Signature:
 
 
 @dataclasses.dataclass(frozen=True)
-class Peer:
+class Peer(Verdict):
     """The verdict on a TLS client and the facts of its handshake; a value that outlives both.
 
     .. warning::
         Decide by ``trust``, or by a fingerprint that you know.  With ``client_certs="ask"`` the
         presence of a certificate says nothing, here and in ``ssl``'s own ``getpeercert()``.
 
-    Attributes:
-        trust: :class:`Trust`.
-        trusted_as_server: True when ``trust_server_ccerts`` decided: the certificate lists
-            serverAuth, not clientAuth, and was verified as a server's.
-        error: OpenSSL's text for the first verification error; "" unless UNTRUSTED.
-        error_code: its ``X509_V_ERR_*`` number; 0 unless UNTRUSTED.
-        error_depth: which certificate, 0 is the leaf; None unless UNTRUSTED and verified in this
-            very handshake: a resumed session keeps the error but not where.
-        subject: the leaf's first subject CN, UTF-8; "" unless TRUSTED, and for a name that is
-            absent, has control characters or is of 256 octets or more.
-        issuer: the leaf's first issuer CN, else organization; "" as above.
-        fingerprint: SHA-256 of the leaf's DER, "AB:CD:…", whatever the trust; "" if ANONYMOUS.
-        pubkey_fingerprint: SHA-256 of the leaf's DER SubjectPublicKeyInfo, likewise.
+    Attributes, besides those of :class:`Verdict`:
         chain: DER certificates as the client sent them, leaf first.  After a resumption by a
             stateless ticket the leaf alone.
         resumed: True if the session was resumed; the verdict then is that of its first handshake.
@@ -98,15 +67,6 @@ class Peer:
             accepted it and it is a valid host name; "" otherwise.
     """
 
-    trust: Trust
-    trusted_as_server: bool
-    error: str
-    error_code: int
-    error_depth: int | None
-    subject: str
-    issuer: str
-    fingerprint: str
-    pubkey_fingerprint: str
     chain: tuple[bytes, ...] = dataclasses.field(repr=False)
     resumed: bool
     protocol: str
@@ -162,10 +122,6 @@ def _xtext(text: str) -> str:
     return "".join(chr(o) if o in printable and o != ord("+") else f"+{o:02X}" for o in octets)
 
 
-def _colons(digest: bytes) -> str:
-    return digest.hex(":").upper()
-
-
 def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
     """Tell who is at the other end of a server's TLS connection.
 
@@ -180,12 +136,6 @@ def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
         TypeError: it is something else.
     """
     facts = connection_facts(ssl_object)
-    facts["trust"] = trust = _TRUST[facts["trust"]]
-    known = trust is not Trust.ANONYMOUS
-    for name in ("fingerprint", "pubkey_fingerprint"):
-        facts[name] = _colons(facts[name]) if known else ""
     for name in ("server_signature", "client_signature"):
         facts[name] = Signature(**facts[name]) if facts[name] else None
-    if facts["error_depth"] < 0:
-        facts["error_depth"] = None
-    return Peer(**facts)
+    return Peer(**verdict_fields(facts))

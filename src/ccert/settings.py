@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ssl
+import warnings
 from typing import Literal
 
 from ccert.errors import ConfigError
 
-__all__ = ["VERIFY_MODES", "ClientCerts", "check_effect_without_anchors", "check_settings"]
+__all__ = [
+    "VERIFY_MODES",
+    "ClientCerts",
+    "check_effect_without_anchors",
+    "check_settings",
+    "warn_of_many_anchors",
+]
 
 ClientCerts = Literal["ask", "optional", "require"]
 
@@ -16,6 +23,7 @@ VERIFY_MODES = {
     "optional": ssl.CERT_OPTIONAL,
     "require": ssl.CERT_REQUIRED,
 }
+_CLIQUE_SIZE = 20
 _MAX_DEPTH = 2**31 - 2
 
 
@@ -48,4 +56,14 @@ def check_effect_without_anchors(client_certs: str, trust_server_ccerts: bool) -
         raise ConfigError(
             f'client_certs="{client_certs}" refuses every certificate without a trusted CA: '
             "give cafile, capath or cadata"
+        )
+
+
+def warn_of_many_anchors(trust_server_ccerts: bool, anchors: int, *, stacklevel: int) -> None:
+    """Warn, at the caller that many levels up, if this is no longer a clique."""
+    if trust_server_ccerts and anchors > _CLIQUE_SIZE:
+        warnings.warn(
+            f"trust_server_ccerts with {anchors} trusted CAs: a clique trusts a few, not the "
+            "WebPKI, whose CAs issue such certificates to everybody",
+            stacklevel=stacklevel,
         )

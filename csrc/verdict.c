@@ -1,0 +1,84 @@
+/* verdict - what is told of a verified certificate, whether a handshake or a file brought it.
+ *
+ * Names and digests are Postfix's (tls_verify.c, tls_fprint.c of 3.10).
+ */
+#include "internal.h"
+
+#include <string.h>
+
+#include <openssl/objects.h>
+
+/* name_text - first attribute of this type as UTF-8; false: absent or unusable
+ *
+ * Trailing NULs are cut; an embedded NUL, a control character or 256 octets and more make the name
+ * unusable, never the certificate. */
+static bool name_text(const X509_NAME *name, int nid, char out[256])
+{
+    int at = X509_NAME_get_index_by_NID(name, nid, -1);
+    const X509_NAME_ENTRY *entry = at < 0 ? NULL : X509_NAME_get_entry(name, at); /* borrowed */
+    unsigned char *text = NULL;
+    int size = entry == NULL ? -1 : ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
+    bool usable;
+
+    while (size > 0 && text[size - 1] == 0)
+        size--;
+    usable = size >= 0 && size < 256;
+    for (int i = 0; usable && i < size; i++)
+        usable = text[i] >= 0x20 && text[i] != 0x7f;
+    if (usable) {
+        memcpy(out, text, (size_t)size);
+        out[size] = 0;
+    }
+    OPENSSL_free(text);
+    return usable;
+}
+
+static void tell_names(const X509 *leaf, ccert_verdict *verdict)
+{
+    const X509_NAME *issuer = X509_get_issuer_name(leaf); /* borrowed */
+
+    (void)name_text(X509_get_subject_name(leaf), NID_commonName, verdict->subject);
+    if (!name_text(issuer, NID_commonName, verdict->issuer))
+        (void)name_text(issuer, NID_organizationName, verdict->issuer);
+}
+
+static int digest_and_free(unsigned char *der, int size, unsigned char out[CCERT_DIGEST_SIZE])
+{
+    int ok = size > 0 && ccert_digest(der, (size_t)size, out);
+
+    OPENSSL_free(der);
+    return ok;
+}
+
+static int tell_digests(const X509 *leaf, ccert_verdict *verdict)
+{
+    unsigned char *certificate = NULL, *key = NULL;
+    int certificate_size = i2d_X509(leaf, &certificate);
+    int key_size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), &key);
+    int ok = digest_and_free(certificate, certificate_size, verdict->fingerprint);
+
+    return digest_and_free(key, key_size, verdict->pubkey_fingerprint) && ok;
+}
+
+/* ccert_verdict_tell - fill in a verdict; names only if trusted, error and depth only if not */
+int ccert_verdict_tell(const X509 *leaf, long error_code, int error_depth, bool as_server,
+                       ccert_verdict *verdict)
+{
+    memset(verdict, 0, sizeof(*verdict));
+    verdict->trust = CCERT_ANONYMOUS;
+    verdict->error = "";
+    verdict->error_depth = -1;
+    if (leaf == NULL)
+        return 1;
+    if (error_code == X509_V_OK) {
+        verdict->trust = CCERT_TRUSTED;
+        verdict->trusted_as_server = as_server;
+        tell_names(leaf, verdict);
+    } else {
+        verdict->trust = CCERT_UNTRUSTED;
+        verdict->error_code = error_code;
+        verdict->error = X509_verify_cert_error_string(error_code);
+        verdict->error_depth = error_depth;
+    }
+    return tell_digests(leaf, verdict);
+}

@@ -1,0 +1,77 @@
+"""The verdict on a client's certificate, from a handshake or from a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Any
+
+from ccert import _openssl
+
+__all__ = ["Trust", "Verdict", "verdict_fields"]
+
+
+class Trust(enum.Enum):
+    """How far a client's certificate is trusted, in Postfix's words."""
+
+    ANONYMOUS = "Anonymous"
+    """The client sent no certificate."""
+    UNTRUSTED = "Untrusted"
+    """It sent one that verification refused; ``error`` says why."""
+    TRUSTED = "Trusted"
+    """It sent one that a trusted CA vouches for."""
+
+
+_TRUST = {
+    _openssl.ANONYMOUS: Trust.ANONYMOUS,
+    _openssl.UNTRUSTED: Trust.UNTRUSTED,
+    _openssl.TRUSTED: Trust.TRUSTED,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What verification says of a certificate, and whose it is.
+
+    Attributes:
+        trust: :class:`Trust`.
+        trusted_as_server: True when ``trust_server_ccerts`` decided: the certificate lists
+            serverAuth, not clientAuth, and was verified as a server's.
+        error: OpenSSL's text for the first verification error; "" unless UNTRUSTED.
+        error_code: its ``X509_V_ERR_*`` number; 0 unless UNTRUSTED.
+        error_depth: which certificate, 0 is the leaf; None unless UNTRUSTED, and in a resumed
+            session, which keeps the error but not where.
+        subject: the leaf's first subject CN, UTF-8; "" unless TRUSTED, and for a name that is
+            absent, has control characters or is of 256 octets or more.
+        issuer: the leaf's first issuer CN, else organization; "" as above.
+        fingerprint: SHA-256 of the leaf's DER, "AB:CD:…", whatever the trust; "" if ANONYMOUS.
+        pubkey_fingerprint: SHA-256 of the leaf's DER SubjectPublicKeyInfo, likewise.
+    """
+
+    trust: Trust
+    trusted_as_server: bool
+    error: str
+    error_code: int
+    error_depth: int | None
+    subject: str
+    issuer: str
+    fingerprint: str
+    pubkey_fingerprint: str
+
+
+_TRUST = {
+    _openssl.ANONYMOUS: Trust.ANONYMOUS,
+    _openssl.UNTRUSTED: Trust.UNTRUSTED,
+    _openssl.TRUSTED: Trust.TRUSTED,
+}
+
+
+def verdict_fields(facts: dict[str, Any]) -> dict[str, Any]:
+    """Turn C's facts into the fields of a :class:`Verdict`; others stay as they are."""
+    trust = _TRUST[facts["trust"]]
+    fields = {**facts, "trust": trust}
+    for name in ("fingerprint", "pubkey_fingerprint"):
+        fields[name] = "" if trust is Trust.ANONYMOUS else facts[name].hex(":").upper()
+    if facts["error_depth"] < 0:
+        fields["error_depth"] = None
+    return fields

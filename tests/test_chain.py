@@ -1,0 +1,169 @@
+"""ChainVerifier: every form of a chain, any moment, any thread, any rubbish."""
+
+import concurrent.futures
+import dataclasses
+import datetime
+import random
+
+import pairs
+import pki
+import pytest
+from cryptography import x509
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ccert
+from ccert import ConfigError, Trust
+
+UTC = datetime.timezone.utc
+
+
+@pytest.fixture
+def verifier(host, clique):
+    return ccert.ChainVerifier(cafile=host.anchors(clique.root.pem), trust_server_ccerts=True)
+
+
+def _pem(chain) -> bytes:
+    return b"".join(certificate.pem for certificate in chain.sent)
+
+
+def test_every_form_of_a_chain(verifier, host, clique):
+    """PEM octets, a path, DER and cryptography's certificates are one chain; keys are passed by."""
+    chain = clique.leaf()
+    pem = b"some text\n" + chain.sent[0].key_pem + _pem(chain)
+    path = host.write("mixed.pem", pem)
+    ders = [certificate.der for certificate in chain.sent]
+    parsed = [x509.load_der_x509_certificate(der) for der in ders]
+    verdicts = {
+        verifier.verify(form) for form in (pem, path, str(path), tuple(ders), tuple(parsed))
+    }
+    assert len(verdicts) == 1
+    verdict = verdicts.pop()
+    assert (verdict.trust, verdict.subject, verdict.issuer) == (
+        Trust.TRUSTED,
+        "mx.example",
+        "Clique CA",
+    )
+
+
+def test_same_fields_as_a_handshake(verifier, host, clique):
+    """A file and a handshake tell the same of one chain."""
+    chain = clique.leaf()
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    peer = ccert.peer(pairs.handshake(context, host.client(chain)).server.tls)
+    verdict = verifier.verify(_pem(chain))
+    for field in dataclasses.fields(ccert.Verdict):
+        assert getattr(peer, field.name) == getattr(verdict, field.name)
+
+
+def test_moment(verifier, clique):
+    """A chain is judged for the moment asked for; a naive one is UTC."""
+    chain = _pem(clique.leaf())
+    later = datetime.datetime.now(UTC) + 60 * pki.DAY
+    assert verifier.verify(chain).trust is Trust.TRUSTED
+    for at in (later, later.replace(tzinfo=None), later.astimezone()):
+        assert verifier.verify(chain, at=at).error_code == 10
+    assert verifier.verify(chain, at=later - 90 * pki.DAY).error_code == 9
+
+
+def test_cadata_and_capath(clique, host):
+    """CAs come as text, octets or a hashed directory, too."""
+    for cadata in (clique.root.pem.decode(), clique.root.der):
+        verifier = ccert.ChainVerifier(cadata=cadata, trust_server_ccerts=True)
+        assert verifier.verify(_pem(clique.leaf())).trusted_as_server
+    with pytest.raises(ConfigError, match="cadata: certificate 1 is broken"):
+        ccert.ChainVerifier(cadata=b"no DER")
+    with pytest.raises(ConfigError, match="cadata: no certificate found"):
+        ccert.ChainVerifier(cadata="no PEM")
+    with pytest.raises(ConfigError, match="no hashed certificate found"):
+        ccert.ChainVerifier(capath=host.directory)
+
+
+def test_bad_settings(host, clique):
+    """What could not work is said at once."""
+    cafile = host.anchors(clique.root.pem)
+    with pytest.raises(ConfigError, match="nothing could be trusted"):
+        ccert.ChainVerifier()
+    for level in (-1, 6, True, "2"):
+        with pytest.raises(ConfigError, match="auth_level must be 0 to 5"):
+            ccert.ChainVerifier(cafile=cafile, auth_level=level)
+    with pytest.raises(TypeError, match="trust_server_ccerts"):
+        ccert.ChainVerifier(cafile=cafile, trust_server_ccerts="yes")
+    roots = b"".join(pki.issue(f"Root {n}", ca=True).pem for n in range(21))
+    with pytest.warns(UserWarning, match="21 trusted CAs") as caught:
+        ccert.ChainVerifier(cafile=host.anchors(roots), trust_server_ccerts=True)
+    assert caught[0].filename == __file__
+
+
+def test_half_broken_anchors(host, clique):
+    """One broken block makes the whole trust file unusable, as for a context."""
+    broken = clique.root.pem + clique.ca.pem.replace(b"M", b"!", 1)
+    with pytest.raises(ConfigError, match="certificate 2 .* is broken"):
+        ccert.ChainVerifier(cafile=host.anchors(broken))
+
+
+def test_no_chain(verifier, host, tmp_path):
+    """No certificate at all is not a verdict."""
+    for chain in (b"nothing", host.keyfile, (), b""):
+        with pytest.raises(ConfigError, match="no certificate found"):
+            verifier.verify(chain)
+    with pytest.raises(ConfigError, match="No such file"):
+        verifier.verify(tmp_path / "gone.pem")
+
+
+def test_undecodable_certificates(verifier, clique):
+    """What ends a handshake is an untrusted chain, with the certificate's place and a reason."""
+    good = clique.leaf()
+    for depth in (0, 1):
+        ders = [certificate.der for certificate in good.sent]
+        for rubbish in (b"", b"\0", ders[depth][:-1], ders[depth] + b"\0"):
+            verdict = verifier.verify([*ders[:depth], rubbish, *ders[depth + 1 :]])
+            assert (verdict.trust, verdict.error_code, verdict.error_depth) == (
+                Trust.UNTRUSTED,
+                1,
+                depth,
+            )
+            assert "cannot be decoded" in verdict.error
+    not_base64 = _pem(good).replace(b"\nM", b"\n!", 1)
+    assert verifier.verify(not_base64).error_depth == 0
+    assert verifier.verify(_pem(good)[:-30]).error_depth == 1
+
+
+def test_threads_share_a_verifier(verifier, clique):
+    """Many threads, one verifier, one cache: each chain gets its own verdict."""
+    chains = [clique.leaf(eku=usages) for usages in ([pki.SERVER], [pki.CLIENT], [pki.EMAIL])]
+    right = [verifier.verify(_pem(chain)) for chain in chains]
+    assert len(set(right)) == 3
+
+    def verify(number: int) -> bool:
+        which = random.Random(number).randrange(3)
+        return verifier.verify(_pem(chains[which])) == right[which]
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(verify, range(2000)))
+
+
+def test_cache_is_bounded(verifier, clique):
+    """The cache forgets; that changes no verdict."""
+    chain = clique.leaf()
+    for _ in range(1100):
+        verifier.verify([_unique()])
+    assert len(verifier._certificates._decoded) <= 1024
+    assert verifier.verify(_pem(chain)).trusted_as_server
+
+
+_template = pki.issue("unique")
+
+
+def _unique() -> bytes:
+    """Make a certificate that nobody has seen: only its signature's last octets differ."""
+    tail = random.randbytes(4)
+    return _template.der[:-4] + tail
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_octets(octets):
+    """Whatever stands in the place of a certificate, the verdict is UNTRUSTED, never a crash."""
+    verifier = ccert.ChainVerifier(cadata=_template.der, trust_server_ccerts=True)
+    assert verifier.verify([octets]).trust is Trust.UNTRUSTED
