@@ -47,7 +47,7 @@ sanitized: $(VENV)/installed
 		$(PYTEST) -p no:cacheprovider $(ARGS)
 
 valgrind: $(VENV)/installed
-	CCERT_C_FUZZ_VALGRIND=100000 $(PYTEST) tests/test_c.py $(ARGS)
+	CCERT_C_FUZZ_VALGRIND=100000 $(PYTEST) -o faulthandler_timeout=0 tests/test_c.py $(ARGS)
 
 sdist: $(VENV)/installed
 	rm -rf dist

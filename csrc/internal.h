@@ -69,7 +69,7 @@ void ccert_policy_leave(ccert_context *context);
 
 /* session.c */
 int ccert_session_configure(SSL_CTX *ctx, ccert_context *context);
-int ccert_session_restore(SSL_CTX *ctx, ccert_context *context);
+int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context);
 void ccert_session_flush(SSL_CTX *ctx);
 int ccert_session_limit(SSL *ssl, const ccert_connection *connection, const ccert_policy *policy);
 int64_t ccert_expiry(const X509 *certificate);

@@ -102,6 +102,10 @@ int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
     return 1;
 }
 
+/* ccert_policy_remove - back to stock OpenSSL
+ *
+ * The callbacks stay and, without a policy, do what OpenSSL does without them: libssl may look at
+ * a callback twice, once for NULL and once to call it, while another thread shakes hands. */
 int ccert_policy_remove(SSL_CTX *ctx)
 {
     ccert_context *context = ccert_context_get0(ctx);
@@ -110,7 +114,6 @@ int ccert_policy_remove(SSL_CTX *ctx)
         return 0;
     if (!context->installed)
         return 1;
-    SSL_CTX_set_cert_verify_callback(ctx, NULL, context);
     SSL_CTX_set_verify_depth(ctx, context->saved_depth);
     context->installed = false;
     ccert_policy_publish(context, NULL);

@@ -139,7 +139,7 @@ static int on_new_ticket(SSL *ssl, void *arg)
     (void)arg;
     if (session == NULL || connection == NULL)
         return 0;
-    if (SSL_version(ssl) < TLS1_3_VERSION)
+    if (SSL_version(ssl) < TLS1_3_VERSION || connection->generation == 0)
         return 1;
     expiry = connection->verified ? connection->expiry : session_expiry(ssl, session);
     return SSL_SESSION_set1_ticket_appdata(session, &expiry, sizeof(expiry))
@@ -180,14 +180,12 @@ int ccert_session_configure(SSL_CTX *ctx, ccert_context *context)
     return 1;
 }
 
-int ccert_session_restore(SSL_CTX *ctx, ccert_context *context)
+int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context)
 {
-    SSL_CTX_set_client_hello_cb(ctx, NULL, context); /* see context.c */
     if (context->saved_options == 0)
         SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_sess_set_cache_size(ctx, context->saved_cache_size);
-    return SSL_CTX_set_num_tickets(ctx, context->saved_num_tickets)
-           && SSL_CTX_set_session_ticket_cb(ctx, NULL, NULL, context);
+    return SSL_CTX_set_num_tickets(ctx, context->saved_num_tickets);
 }
 
 void ccert_session_flush(SSL_CTX *ctx)

@@ -15,7 +15,9 @@
  * Postfix decodes the extension with X509_get_ext_d2i() and walks its OIDs.  OpenSSL has done that
  * already when it cached the certificate's extensions: no allocation, nothing left on the error
  * queue.  Absent extension: all bits set.  Undecodable, or a second EKU: no bits.  So neither needs
- * a case of its own.
+ * a case of its own.  One class differs: with another extension malformed there are no bits either,
+ * where Postfix would still read the EKU.  OpenSSL refuses such a certificate for either purpose,
+ * unless the application sets X509_V_FLAG_PARTIAL_CHAIN without X509_V_FLAG_X509_STRICT.
  */
 bool ccert_lists_server_only(X509 *leaf)
 {
@@ -65,18 +67,30 @@ static int64_t chain_expiry(X509_STORE_CTX *sc)
     return first;
 }
 
-/* record - keep what peer.c tells and session.c needs; 0: cannot, so do not go on */
+/* record - keep what peer.c tells and session.c needs; 0: cannot, so do not go on
+ *
+ * No policy: ccert was detached, and the connection is none of its business, unless the ClientHello
+ * still met a policy.  Then its session gets lost. */
 static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool swapped)
 {
     ccert_connection *connection = ccert_connection_get0(ssl); /* borrowed */
 
     if (connection == NULL)
         return 0;
+    if (policy == NULL && connection->generation == 0)
+        return 1;
     connection->verified = true;
     connection->swapped = swapped;
     connection->error_depth = X509_STORE_CTX_get_error_depth(sc);
     connection->expiry = chain_expiry(sc);
     return ccert_session_limit(ssl, connection, policy);
+}
+
+/* may_go_on - with a certificate that is not trusted */
+static bool may_go_on(SSL *ssl, const ccert_policy *policy)
+{
+    return policy != NULL && policy->ask && ssl != NULL
+           && SSL_get_verify_mode(ssl) == SSL_VERIFY_PEER;
 }
 
 static void count(ccert_context *context, bool trusted, bool swapped)
@@ -118,8 +132,7 @@ int ccert_verify_callback(X509_STORE_CTX *sc, void *arg)
 
     if (!trusted && X509_STORE_CTX_get_error(sc) == X509_V_OK)
         (void)refuse(sc);
-    ask =
-        policy != NULL && policy->ask && ssl != NULL && SSL_get_verify_mode(ssl) == SSL_VERIFY_PEER;
+    ask = may_go_on(ssl, policy);
     if (ssl != NULL && !record(sc, ssl, policy, swapped)) {
         trusted = ask = false;
         (void)refuse(sc);

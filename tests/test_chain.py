@@ -98,7 +98,7 @@ def test_bad_settings(host, clique):
 def test_half_broken_anchors(host, clique):
     """One broken block makes the whole trust file unusable, as for a context."""
     broken = clique.root.pem + clique.ca.pem.replace(b"M", b"!", 1)
-    with pytest.raises(ConfigError, match="certificate 2 .* is broken"):
+    with pytest.raises(ConfigError, match=r"certificate 2 .* is broken"):
         ccert.ChainVerifier(cafile=host.anchors(broken))
 
 

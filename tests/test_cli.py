@@ -47,7 +47,7 @@ def test_demo_names_what_it_needs(capsys, monkeypatch):
     monkeypatch.delitem(sys.modules, "ccert.cli.demo", raising=False)
     monkeypatch.setitem(sys.modules, "aiosmtpd.smtp", None)
     assert main(["demo"]) == 2
-    assert "pip install 'ccert[test]'" in capsys.readouterr().err
+    assert "pip install 'ccert[aiosmtpd,cli]'" in capsys.readouterr().err
 
 
 def test_demo():

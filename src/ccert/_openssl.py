@@ -136,18 +136,23 @@ class Probe:
         if not ctx:
             raise UnsupportedRuntime(
                 f"Python's ssl runs on its own copy of OpenSSL ({ssl.OPENSSL_VERSION}, "
-                f"{_ssl_module_file()}), ccert on another ({_text(lib.ccert_library_name())}, "
-                f"{_text(lib.ccert_library_path())}).  Use a Python that is linked with the "
-                "system's libssl: /usr/bin/python3, or one built on this machine (pyenv); "
-                "static builds, as uv downloads them, cannot work"
+                f"{ssl_module_file()}), ccert on another ({', '.join(library())}).  "
+                "Use a Python that is linked with the system's libssl: /usr/bin/python3, or one "
+                "built on this machine (pyenv); static builds, as uv downloads them, cannot work"
             )
         return ctx
 
 
-def _ssl_module_file() -> str:
-    import _ssl  # noqa: PLC0415 - wanted for this one message
+def ssl_module_file() -> str:
+    """Tell where Python's ``ssl`` has its C part."""
+    import _ssl  # noqa: PLC0415 - wanted for messages only
 
     return getattr(_ssl, "__file__", None) or "built into the interpreter"
+
+
+def library() -> tuple[str, str]:
+    """Tell the name and the path of the OpenSSL that ccert runs on."""
+    return _text(lib.ccert_library_name()), _text(lib.ccert_library_path())
 
 
 def install(  # noqa: D417 - the struct's fields, of which one needs words

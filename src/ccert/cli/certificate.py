@@ -1,0 +1,95 @@
+"""What ``ccert check`` shows of one certificate."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
+
+__all__ = ["Details", "details"]
+
+_USAGES = {
+    Usage.SERVER_AUTH: "serverAuth",
+    Usage.CLIENT_AUTH: "clientAuth",
+    Usage.CODE_SIGNING: "codeSigning",
+    Usage.EMAIL_PROTECTION: "emailProtection",
+    Usage.TIME_STAMPING: "timeStamping",
+    Usage.OCSP_SIGNING: "OCSPSigning",
+    Usage.ANY_EXTENDED_KEY_USAGE: "anyExtendedKeyUsage",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Details:
+    """One certificate of a chain; fields are "" or None where it cannot be decoded.
+
+    Attributes:
+        role: "leaf", "intermediate" or "root".
+        subject: RFC 4514.
+        issuer: RFC 4514.
+        usages: names of the extended key usage; None: no such extension.
+        key: such as "EC 256", "RSA 2048".
+        not_after: ISO 8601, UTC.
+        fingerprint: SHA-256 of the DER, as in the verdict.
+        problem: why it, or a part of it, cannot be decoded.
+    """
+
+    role: str
+    subject: str = ""
+    issuer: str = ""
+    usages: list[str] | None = None
+    key: str = ""
+    not_after: str = ""
+    fingerprint: str = ""
+    problem: str = ""
+
+    def days_left(self, at: datetime.datetime) -> int | None:
+        """Count the days from a moment to the certificate's end; negative: it is past."""
+        if not self.not_after:
+            return None
+        return (datetime.datetime.fromisoformat(self.not_after) - at).days
+
+
+def details(der: bytes, depth: int) -> Details:
+    """Decode what an administrator wants to see."""
+    fingerprint = hashlib.sha256(der).hexdigest()
+    known: dict[str, Any] = {
+        "role": "leaf" if depth == 0 else "intermediate",
+        "fingerprint": ":".join(fingerprint[i : i + 2] for i in range(0, 64, 2)).upper(),
+    }
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        known["subject"] = certificate.subject.rfc4514_string()
+        known["issuer"] = certificate.issuer.rfc4514_string()
+        known["not_after"] = certificate.not_valid_after_utc.isoformat()
+        if depth and certificate.subject == certificate.issuer:
+            known["role"] = "root"
+        known["key"] = _key(certificate)
+        known["usages"] = _usages(certificate)
+    except ValueError as error:
+        return Details(**known, problem=str(error).splitlines()[0])
+    return Details(**known)
+
+
+def _key(certificate: x509.Certificate) -> str:
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"EC {key.key_size}"
+    return type(key).__name__.removesuffix("PublicKey").lstrip("_")
+
+
+def _usages(certificate: x509.Certificate) -> list[str] | None:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except x509.ExtensionNotFound:
+        return None
+    except x509.DuplicateExtension as error:
+        raise ValueError(str(error)) from error
+    return [_USAGES.get(oid, oid.dotted_string) for oid in extension.value]

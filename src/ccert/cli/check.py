@@ -1,0 +1,189 @@
+"""``ccert check``: would this chain be trusted, with the setting off and on, and why not?"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import smtplib
+import socket
+import ssl
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.text import Text
+
+from ccert.chain import ChainVerifier
+from ccert.cli.certificate import Details, details
+from ccert.cli.hints import hint
+from ccert.errors import CcertError, ConfigError
+from ccert.files import certificate_blocks, read_text
+from ccert.verdict import Trust, Verdict
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["run"]
+
+_MANY = 50  # files, from which on a progress bar is welcome
+_TIMEOUT = 30  # seconds, for --connect
+_STYLES = {Trust.TRUSTED: "green", Trust.UNTRUSTED: "yellow"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Report:
+    name: str
+    certificates: list[Details]
+    off: Verdict
+    on: Verdict
+
+    def chosen(self, setting: bool) -> Verdict:
+        return self.on if setting else self.off
+
+    def as_json(self, setting: bool) -> str:
+        verdict = dataclasses.asdict(self.chosen(setting))
+        fields = {"file": self.name, **verdict, "trust": self.chosen(setting).trust.value}
+        fields["certificates"] = [dataclasses.asdict(c) for c in self.certificates]
+        return json.dumps(fields, ensure_ascii=False)
+
+    def as_text(self, at: datetime.datetime) -> Iterator[Text]:
+        yield Text(self.name, style="bold")
+        for depth, certificate in enumerate(self.certificates):
+            yield Text(f"  {depth} {certificate.role:13}{_about(certificate, at)}")
+        for word, verdict in (("off", self.off), ("on", self.on)):
+            line = Text(f"  {word:3}  ")
+            line.append(f"{verdict.trust.value:10}", style=_STYLES.get(verdict.trust, ""))
+            line.append(_reason(verdict))
+            yield line
+        if advice := hint(self.off, self.on):
+            yield Text(f"  ->   {advice}")
+        yield Text("")
+
+
+def _about(certificate: Details, at: datetime.datetime) -> str:
+    usages = ["any use"] if certificate.usages is None else certificate.usages or ["no use"]
+    days = certificate.days_left(at)
+    parts = [
+        _printable(certificate.subject) or "?",
+        certificate.problem or ", ".join(usages),
+        certificate.key,
+        ""
+        if days is None
+        else f"expires in {days} days"
+        if days >= 0
+        else f"EXPIRED {-days} days ago",
+    ]
+    return "  |  ".join(part for part in parts if part)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _reason(verdict: Verdict) -> str:
+    if verdict.trust is Trust.TRUSTED:
+        return "as a server's chain" if verdict.trusted_as_server else "as a client's chain"
+    return f"at depth {verdict.error_depth}: {verdict.error} ({verdict.error_code})"
+
+
+def _from_files(names: list[str]) -> Iterator[tuple[str, list[bytes]]]:
+    for name in names:
+        yield name, _certificates(read_text("chain file", name), f"chain file {name}")
+
+
+def _certificates(text: str, name: str) -> list[bytes]:
+    blocks = certificate_blocks(text)
+    if not blocks:
+        raise ConfigError(f"{name}: no certificate found")
+    return [block or b"" for block in blocks]
+
+
+def _from_server(address: str, starttls: str | None) -> tuple[str, list[bytes]]:
+    host, _, port = address.rpartition(":")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # we look at the chain, we do not talk
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with contextlib.ExitStack() as stack:
+            if starttls:
+                smtp = stack.enter_context(smtplib.SMTP(host, int(port), timeout=_TIMEOUT))
+                smtp.starttls(context=context)
+                tls: Any = smtp.sock
+            else:
+                plain = stack.enter_context(socket.create_connection((host, int(port)), _TIMEOUT))
+                tls = stack.enter_context(context.wrap_socket(plain, server_hostname=host))
+            chain = tls._sslobj.get_unverified_chain()  # noqa: SLF001 - public from 3.13 on
+            return address, [ssl.PEM_cert_to_DER_cert(c.public_bytes()) for c in chain]
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        raise ConfigError(f"{address}: {error}") from error
+
+
+class _Checker:
+    def __init__(self, arguments: argparse.Namespace, at: datetime.datetime) -> None:
+        self._at = at
+        settings = {
+            "cafile": arguments.cafile,
+            "capath": arguments.capath,
+            "verify_depth": arguments.verify_depth,
+            "auth_level": arguments.auth_level,
+        }
+        self._off = ChainVerifier(**settings)
+        self._on = ChainVerifier(**settings, trust_server_ccerts=True)
+
+    def report(self, name: str, chain: list[bytes]) -> _Report:
+        return _Report(
+            name,
+            [details(der, depth) for depth, der in enumerate(chain)],
+            self._off.verify(chain, self._at),
+            self._on.verify(chain, self._at),
+        )
+
+
+def _sources(arguments: argparse.Namespace) -> Iterator[tuple[str, list[bytes]] | CcertError]:
+    if arguments.connect:
+        yield from _each([lambda: _from_server(arguments.connect, arguments.starttls)])
+    yield from _each(lambda n=name: next(_from_files([n])) for name in arguments.file)
+
+
+def _each(readers: Iterable[Any]) -> Iterator[tuple[str, list[bytes]] | CcertError]:
+    for read in readers:
+        try:
+            yield read()
+        except CcertError as error:  # the others are still worth a look
+            yield error
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Report on each chain; return the exit status: 0 all trusted, 1 not, 2 unusable input."""
+    if not arguments.file and not arguments.connect:
+        raise ConfigError("check: give a FILE or --connect HOST:PORT")
+    at = arguments.at or datetime.datetime.now(datetime.timezone.utc)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        checker = _Checker(arguments, at)
+    for warning in caught[:1]:
+        sys.stderr.write(f"ccert: warning: {warning.message}\n")
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True)
+    sources: Iterable[tuple[str, list[bytes]] | CcertError] = _sources(arguments)
+    if len(arguments.file) > _MANY and err.is_terminal:
+        sources = track(sources, "checking", total=len(arguments.file), console=err, transient=True)
+    status = 0
+    for source in sources:
+        if isinstance(source, CcertError):
+            sys.stderr.write(f"ccert: {source}\n")
+            status = 2
+            continue
+        report = checker.report(*source)
+        if arguments.json:
+            print(report.as_json(arguments.trust_server_ccerts))
+        else:
+            for line in report.as_text(at):
+                out.print(line)
+        if report.chosen(arguments.trust_server_ccerts).trust is not Trust.TRUSTED:
+            status = max(status, 1)
+    return status
