@@ -25,10 +25,11 @@ demo: $(VENV)/installed
 	$(BIN)/ccert demo
 
 test: $(VENV)/installed
+	@.ci/packages valgrind
 	$(PYTEST) --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/installed
-	@.ci/packages lint
+	@.ci/packages clang
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -43,10 +44,12 @@ sanitize:
 
 sanitized: export CCERT_SANITIZE := 1
 sanitized: $(VENV)/installed
+	@.ci/packages valgrind
 	LD_PRELOAD='$(ASAN)' ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		$(PYTEST) -p no:cacheprovider $(ARGS)
 
 valgrind: $(VENV)/installed
+	@.ci/packages valgrind
 	CCERT_C_FUZZ_VALGRIND=100000 $(PYTEST) -o faulthandler_timeout=0 tests/test_c.py $(ARGS)
 
 sdist: $(VENV)/installed
@@ -66,9 +69,17 @@ $(VENV)/installed: $(VENV)/tools $(SOURCES)
 	rm -rf build
 	@touch $@
 
-$(VENV)/tools: pyproject.toml .ci/packages
-	@.ci/packages
+$(VENV)/tools: $(VENV)/of$(subst /,-,$(PYTHON)) pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip 'setuptools>=77'
 	$(BIN)/pip install --quiet $$($(BIN)/python .ci/requirements)
+	@touch $@
+
+# The venv is one Python's; with another, all is made anew.
+$(VENV)/of%:
+	@.ci/packages
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo 'PYTHON=$(PYTHON) is no Python 3.10 or later' >&2; exit 1; }
+	rm -rf $(VENV)
+	@mkdir -p $(VENV)
 	@touch $@

@@ -73,7 +73,7 @@ def test_cadata_and_capath(clique, host):
         assert verifier.verify(_pem(clique.leaf())).trusted_as_server
     with pytest.raises(ConfigError, match="cadata: certificate 1 is broken"):
         ccert.ChainVerifier(cadata=b"no DER")
-    with pytest.raises(ConfigError, match="cadata: no certificate found"):
+    with pytest.raises(ConfigError, match="cadata: no PEM certificate found; for a file"):
         ccert.ChainVerifier(cadata="no PEM")
     with pytest.raises(ConfigError, match="no hashed certificate found"):
         ccert.ChainVerifier(capath=host.directory)

@@ -179,7 +179,13 @@ def test_setting_must_be_a_bool(host, clique, value):
     assert context.verify_mode is ssl.CERT_NONE
 
 
-@pytest.mark.parametrize("value", ["no", "may", "", "ASK"])
+def test_server_context_needs_a_mode(host):
+    """None means "as it is", which a new context has not got."""
+    with pytest.raises(ConfigError, match='"ask", "optional" or "require", not None'):
+        host.context(client_certs=None)
+
+
+@pytest.mark.parametrize("value", ["no", "may", "", "ASK", ["ask"]])
 def test_unknown_mode(host, value):
     """An unknown client_certs lists the known ones."""
     context = host.stock()
@@ -195,7 +201,7 @@ def test_unknown_mode(host, value):
 def test_verify_depth(host, clique):
     """A depth is a number from 0."""
     for value in (-1, 2**31):
-        with pytest.raises(ConfigError, match=f"verify_depth must be 0 or more, not {value}|2147"):
+        with pytest.raises(ConfigError, match=f"verify_depth must be 0 to 2147483646, not {value}"):
             host.context(clique.root.pem, verify_depth=value)
     for value in ("9", True, 1.5):
         with pytest.raises(TypeError, match="verify_depth must be an int"):
@@ -211,6 +217,9 @@ def test_client_context():
 
 def test_not_a_context():
     """Something else is a TypeError that says what it is."""
+    for call in (ccert.stats, ccert.detach):
+        with pytest.raises(TypeError, match=r"an ssl.SSLContext is wanted, not str"):
+            call("context")
     with pytest.raises(TypeError, match="not object"):
         ccert.attach(object(), client_certs="ask")
 
@@ -286,10 +295,14 @@ def test_empty_files(host, tmp_path):
     _expect("the file is empty", empty)
     _expect("the file is empty", host.certfile, empty)
     _expect("the file is empty", host.certfile, host.keyfile, cafile=empty)
-    _expect(f"certificate file {host.keyfile}: no certificate found", host.keyfile)
-    _expect(f"key file {host.certfile}: no private key found", host.certfile, host.certfile)
+    _expect(f"certificate file {host.keyfile}: no PEM certificate found; if", host.keyfile)
+    _expect("are certfile and keyfile swapped", host.keyfile, host.certfile)
+    _expect(f"key file {host.certfile}: no PEM private key found", host.certfile, host.certfile)
     _expect("no private key found; give keyfile=", host.certfile)
-    _expect("no certificate found", host.certfile, host.keyfile, cafile=host.keyfile)
+    _expect("no PEM certificate found", host.certfile, host.keyfile, cafile=host.keyfile)
+    _expect("CA file: the name is empty", host.certfile, host.keyfile, cafile="")
+    with pytest.raises(TypeError, match="certificate file: a path is wanted, not NoneType"):
+        ccert.ServerContext(None)
     _expect("run openssl rehash", host.certfile, host.keyfile, capath=tmp_path)
 
 
@@ -309,6 +322,8 @@ def test_half_broken_anchors(host, broken, clique, tmp_path):
     _expect(f"CA file {path}: ", host.certfile, host.keyfile, cafile=path)
     _expect("cadata: ", host.certfile, host.keyfile, cadata=broken.decode())
     _expect("cadata: ", host.certfile, host.keyfile, cadata=b"\x30\x00")
+    _expect("bytes are DER", host.certfile, host.keyfile, cadata=clique.root.pem)
+    _expect("for a file give cafile=", host.certfile, host.keyfile, cadata="cas.pem")
 
 
 def test_half_broken_identity(host, broken, tmp_path):
@@ -319,16 +334,16 @@ def test_half_broken_identity(host, broken, tmp_path):
     key = tmp_path / "broken.key"
     lines = host.keyfile.read_bytes().splitlines(keepends=True)
     key.write_bytes(b"".join([lines[0], b"AAAA" + lines[1], *lines[2:]]))
-    _expect(f"key file {key}: cannot be read", host.certfile, key)
+    _expect(f"key file {key}: cannot be read: the key is broken", host.certfile, key)
 
 
 def test_key_of_another_certificate(host, tmp_path):
-    """A key that does not match names both files."""
+    """A key that does not match, by value or by type, names both files."""
     key = tmp_path / "other.key"
-    key.write_bytes(pki.issue("other").key_pem)
-    _expect(
-        f"key file {key}: not the key of the certificate in {host.certfile}", host.certfile, key
-    )
+    for other in (pki.issue("other"), pki.issue("other", key=pki.rsa_key(2048))):
+        key.write_bytes(other.key_pem)
+        pattern = f"key file {key}: not the key of the first certificate in {host.certfile}"
+        _expect(pattern, host.certfile, key)
 
 
 def test_weak_certificate(tmp_path):
@@ -336,7 +351,7 @@ def test_weak_certificate(tmp_path):
     weak = pki.issue("weak", key=pki.rsa_key(1024))
     path = tmp_path / "weak.pem"
     path.write_bytes(weak.pem + weak.key_pem)
-    _expect(f"certificate file {path}: ee key too small", path)
+    _expect(f"certificate file {path}: ee key too small for OpenSSL's security level", path)
 
 
 def test_encrypted_key(host, tmp_path):
@@ -346,7 +361,7 @@ def test_encrypted_key(host, tmp_path):
     subprocess.run([*command, "-passout", "pass:right"], check=True, capture_output=True)
     ccert.ServerContext(host.certfile, key, "right")
     ccert.ServerContext(host.certfile, key, lambda: b"right")
-    _expect(f"key file {key}: cannot be read .*wrong password", host.certfile, key, "wrong")
+    _expect(f"key file {key}: cannot be read: wrong password", host.certfile, key, "wrong")
     _expect(f"key file {key}: it is encrypted; give password=", host.certfile, key)
 
 

@@ -1,12 +1,18 @@
 """The README's code runs, and its commands exist."""
 
+import contextlib
 import re
 import shutil
 import smtplib
+import socket
+import ssl
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pairs
+import pki
 import pytest
 from cases import Clique
 from test_cli import COMMAND
@@ -36,20 +42,40 @@ def test_every_python_block_is_tested():
     assert README.count("```python") == README.count("<!-- tested: ") - 1
 
 
-def test_aiosmtpd_example(files, host, clique, capsys, unused_port):
-    """The example serves, trusts a serverAuth-only client, and prints the line shown."""
-    assert files.exists()
-    names = {}
-    exec(_block("aiosmtpd").replace("8025", str(unused_port)), names)
-    try:
-        with smtplib.SMTP("localhost", unused_port, timeout=10) as smtp:
-            smtp.starttls(context=host.client(clique.leaf()))
-            smtp.noop()
-    finally:
-        names["controller"].stop()
+def test_aiosmtpd_example(files, host, clique, unused_port):
+    """The example serves, accepts mail of a serverAuth-only member, and prints the line shown."""
+    script = files / "server.py"
+    script.write_text(_block("aiosmtpd").replace("8025", str(unused_port)))
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            _wait_for(unused_port)
+            _send(unused_port, host.client(clique.leaf()))
+            line = server.stdout.readline().strip()
+            with pytest.raises(smtplib.SMTPRecipientsRefused):
+                _send(unused_port, host.client(clique.leaf(eku=[pki.EMAIL])))
+            with pytest.raises(smtplib.SMTPSenderRefused):
+                _send(unused_port, None)
+        finally:
+            server.terminate()
+    assert len(list((files / "maildir" / "new").iterdir())) == 1
     shown = re.search(r"^Trusted TLS connection established from .*$", README, re.MULTILINE)[0]
     group = re.compile(r"key-exchange \S+")  # its name depends on OpenSSL's age
-    assert group.sub("", capsys.readouterr().out.strip()) == group.sub("", shown)
+    assert group.sub("", line) == group.sub("", shown)
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"nobody listens on {port}")
+
+
+def _send(port: int, context: ssl.SSLContext | None) -> None:
+    with smtplib.SMTP("localhost", port, timeout=10) as smtp:
+        if context:
+            smtp.starttls(context=context)
+        smtp.sendmail("a@client.example", ["b@mx.example"], "Subject: hello\n\n")
 
 
 def test_attach_example(files, host, clique):
@@ -68,7 +94,7 @@ def test_fingerprint_example(files: Path, host, clique: Clique):
     done = subprocess.run(
         _block("openssl"), shell=True, capture_output=True, text=True, check=True, cwd=files
     )
-    fingerprint = done.stdout.strip().rpartition(" ")[2]
+    fingerprint = done.stdout.strip()
     names = {}
     exec(_block("fingerprint").replace("4F:0C:…", fingerprint), names)
     peer = ccert.peer(pairs.handshake(host.context(), host.client(chain)).server.tls)

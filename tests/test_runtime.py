@@ -61,7 +61,7 @@ def test_versions(header, library, fits):
         assert f"built for OpenSSL {header[0]}.{header[1]} and runs on" in text
 
 
-def _run(code: str, **environment: str) -> subprocess.CompletedProcess:
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60,
         env={**os.environ, **environment},
@@ -98,7 +98,7 @@ try:
 except ccert.UnsupportedRuntime as error:
     print(error)
 """
-    done = _run(code, PYTHONPATH=str(another_libssl), LD_LIBRARY_PATH=str(another_libssl))
+    done = run_python(code, PYTHONPATH=str(another_libssl), LD_LIBRARY_PATH=str(another_libssl))
     assert done.returncode == 0, done.stderr
     assert "runs on its own copy of OpenSSL" in done.stdout
     assert f"{another_libssl}/libssl.so.Z" in done.stdout
@@ -108,6 +108,6 @@ except ccert.UnsupportedRuntime as error:
 
 def test_missing_library_is_explained(another_libssl):
     """An extension that does not load says how to get one that does."""
-    done = _run("import ccert", PYTHONPATH=str(another_libssl))
+    done = run_python("import ccert", PYTHONPATH=str(another_libssl))
     assert "UnsupportedRuntime: ccert's extension does not load: libssl.so.Z" in done.stderr
-    assert "--no-binary ccert" in done.stderr
+    assert "pip install --force-reinstall" in done.stderr

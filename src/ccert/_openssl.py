@@ -21,7 +21,7 @@ try:
 except ImportError as error:  # a missing symbol, or never built
     raise UnsupportedRuntime(
         f"ccert's extension does not load: {error}.  Build it on this machine, with this Python "
-        "and this OpenSSL: pip install --no-binary ccert --force-reinstall ccert"
+        "and this OpenSSL: in ccert's source directory, pip install --force-reinstall --no-deps ."
     ) from error
 
 __all__ = [
@@ -74,7 +74,7 @@ def versions_differ(header: tuple[int, int], library: tuple[int, int]) -> str:
         return ""
     return (
         "ccert was built for OpenSSL {}.{} and runs on {}.{}: "
-        "build it anew with pip install --no-binary ccert --force-reinstall ccert"
+        "build it anew: in ccert's source directory, pip install --force-reinstall --no-deps ."
     ).format(*header, *library)
 
 

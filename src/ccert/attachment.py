@@ -81,6 +81,9 @@ def attach(
         trust_server_ccerts: as for :class:`ServerContext`.
         verify_depth: as for :class:`ServerContext`.
 
+    It cannot tell whether any CA is trusted, nor count those of a CA directory: OpenSSL reads them
+    when a chain needs them.
+
     Raises:
         ConfigError: a setting is unusable, or the context is for clients or, with
             ``client_certs=None``, asks for no certificate: the setting would have no effect.
@@ -102,7 +105,10 @@ def attach(
             "the context asks for no client certificates (verify_mode is CERT_NONE), so attaching "
             'would have no effect: give client_certs="ask", "optional" or "require"'
         )
-    check_settings(client_certs, trust_server_ccerts, verify_depth)
+    # None: the context's own mode, which has been looked at
+    check_settings(
+        "ask" if client_certs is None else client_certs, trust_server_ccerts, verify_depth
+    )
     anchors = context.cert_store_stats()["x509"]
     install(context, client_certs, trust_server_ccerts, verify_depth, anchors=anchors, sources=b"")
 
@@ -182,6 +188,8 @@ def stats(context: ssl.SSLContext) -> Stats:
 
 
 def _attachment(context: ssl.SSLContext) -> _Attachment:
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"an ssl.SSLContext is wanted, not {type(context).__name__}")
     attachment = _attachments.get(context)
     if attachment is None:
         raise ConfigError("ccert is not attached to this context")

@@ -90,7 +90,7 @@ class ChainVerifier:
         verify_depth: int = 9,
         auth_level: int = 2,
     ) -> None:
-        check_settings(None, trust_server_ccerts, verify_depth)
+        check_settings("ask", trust_server_ccerts, verify_depth)
         if isinstance(auth_level, bool) or auth_level not in range(6):
             raise ConfigError(f"auth_level must be 0 to 5, not {auth_level!r}")
         if cafile is None and capath is None and cadata is None:

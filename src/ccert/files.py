@@ -34,6 +34,9 @@ _CERTIFICATE = re.compile(
     r"-----BEGIN (?P<kind>(X509 |TRUSTED )?CERTIFICATE)-----.*?(-----END (?P=kind)-----|\Z)",
     re.DOTALL,
 )
+_NO_CERTIFICATE = (
+    "no PEM certificate found; if it is DER, convert it with openssl x509 -inform DER -in FILE"
+)
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
 
 
@@ -48,10 +51,14 @@ def load_identity(
     certificates = read_text("certificate file", certfile)
     keys = certificates if keyfile is None else read_text("key file", keyfile)
     if not _CERTIFICATE.search(certificates):
-        raise ConfigError(f"certificate file {certfile}: no certificate found")
+        swapped = " PRIVATE KEY-----" in certificates and keyfile is not None
+        problem = (
+            "it holds a key; are certfile and keyfile swapped?" if swapped else _NO_CERTIFICATE
+        )
+        raise ConfigError(f"certificate file {certfile}: {problem}")
     if "PRIVATE KEY-----" not in keys:
         raise ConfigError(
-            f"key file {keyfile}: no private key found"
+            f"key file {keyfile}: no PEM private key found"
             if keyfile
             else f"certificate file {certfile}: no private key found; give keyfile="
         )
@@ -63,22 +70,24 @@ def load_identity(
     try:
         context.load_cert_chain(certfile, keyfile, password)
     except ssl.SSLError as error:
-        raise ConfigError(_identity_problem(certfile, keyfile, certificates, error)) from error
+        problem = _identity_problem(certfile, keyfile, certificates, keys, error)
+        raise ConfigError(problem) from error
 
 
 def _identity_problem(
-    certfile: StrPath, keyfile: StrPath | None, certificates: str, error: ssl.SSLError
+    certfile: StrPath, keyfile: StrPath | None, certificates: str, keys: str, error: ssl.SSLError
 ) -> str:
-    if error.reason == "KEY_VALUES_MISMATCH":
-        return f"key file {keyfile or certfile}: not the key of the certificate in {certfile}"
+    if error.reason in {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}:
+        return (
+            f"key file {keyfile or certfile}: not the key of the first certificate in {certfile}; "
+            "the server's own certificate comes first"
+        )
     if problem := _broken_certificate(certificates):
         return f"certificate file {certfile}: {problem}"
     if error.reason and error.reason.endswith(("TOO_SMALL", "TOO_WEAK")):
-        return f"certificate file {certfile}: {_words(error)}"
-    return (
-        f"key file {keyfile or certfile}: cannot be read ({_words(error)}): "
-        "wrong password, or a broken file"
-    )
+        return f"certificate file {certfile}: {_words(error)} for OpenSSL's security level"
+    problem = "wrong password, or a broken file" if "ENCRYPTED" in keys else "the key is broken"
+    return f"key file {keyfile or certfile}: cannot be read: {problem}"
 
 
 class Anchors(Protocol):
@@ -113,7 +122,7 @@ def load_anchors(
     if cafile is not None:
         text = read_text("CA file", cafile)
         if not _CERTIFICATE.search(text):
-            raise ConfigError(f"CA file {cafile}: no certificate found")
+            raise ConfigError(f"CA file {cafile}: {_NO_CERTIFICATE}")
         try:
             anchors.load_verify_locations(cafile=cafile)
         except (ssl.SSLError, ValueError) as error:
@@ -126,6 +135,10 @@ def load_anchors(
             )
         anchors.load_verify_locations(capath=capath)
     if cadata is not None:
+        if isinstance(cadata, bytes) and b"-----BEGIN " in cadata:
+            raise ConfigError("cadata: bytes are DER; decode PEM to str")
+        if isinstance(cadata, str) and "-----BEGIN " not in cadata:
+            raise ConfigError("cadata: no PEM certificate found; for a file give cafile=")
         try:
             anchors.load_verify_locations(cadata=cadata)
         except (ssl.SSLError, ValueError) as error:
@@ -166,6 +179,10 @@ def read_text(what: str, path: StrPath) -> str:
     Raises:
         ConfigError: it cannot be read, or is empty.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{what}: a path is wanted, not {type(path).__name__}")
+    if not os.fspath(path):
+        raise ConfigError(f"{what}: the name is empty")
     try:
         text = Path(path).read_text(encoding="latin-1")  # PEM may stand between any other text
     except OSError as error:

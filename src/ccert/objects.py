@@ -55,16 +55,20 @@ def connection_facts(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> dict[str, Any
     if not isinstance(ssl_object, ssl.SSLObject | ssl.SSLSocket):
         raise TypeError(
             f"peer() takes an ssl.SSLObject or ssl.SSLSocket, not {type(ssl_object).__name__}; "
-            'an asyncio transport has it as get_extra_info("ssl_object")'
+            'an asyncio transport has it as get_extra_info("ssl_object"), which is None before TLS'
         )
     if not isinstance(ssl_object, _Remembers):
         raise CcertError(
             "this TLS object was made by a context that ccert was not attached to: "
-            "use ccert.ServerContext, or ccert.attach(context) before the connection is made"
+            "use ccert.ServerContext, or ccert.attach(context) before the connection is made; "
+            "or it is the client's end"
         )
     alive = getattr(ssl_object, "_sslobj", None)  # holds the SSL meanwhile
     if alive is None:
-        raise CcertError("the TLS connection is closed, or was never made")
+        raise CcertError(
+            "the TLS connection is closed, or was never made "
+            "(a listening socket? pass what its accept() returned)"
+        )
     facts = peer_facts(ssl_object._ccert_connection)  # noqa: SLF001 - ours
     if not ssl_object._ccert_accepts_names or not _HOSTNAME.fullmatch(facts["server_name"]):  # noqa: SLF001
         facts["server_name"] = ""

@@ -28,12 +28,12 @@ _MAX_DEPTH = 2**31 - 2
 
 
 def check_settings(
-    client_certs: str | None,
+    client_certs: object,
     trust_server_ccerts: object,
     verify_depth: object,
 ) -> None:
     """Raise ConfigError or TypeError unless each setting is one that there is."""
-    if client_certs is not None and client_certs not in VERIFY_MODES:
+    if not isinstance(client_certs, str) or client_certs not in VERIFY_MODES:
         raise ConfigError(
             f'client_certs must be "ask", "optional" or "require", not {client_certs!r}'
         )
@@ -42,7 +42,7 @@ def check_settings(
     if not isinstance(verify_depth, int) or isinstance(verify_depth, bool):
         raise TypeError(f"verify_depth must be an int, not {verify_depth!r}")
     if not 0 <= verify_depth <= _MAX_DEPTH:
-        raise ConfigError(f"verify_depth must be 0 or more, not {verify_depth}")
+        raise ConfigError(f"verify_depth must be 0 to {_MAX_DEPTH}, not {verify_depth}")
 
 
 def check_effect_without_anchors(client_certs: str, trust_server_ccerts: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -144,3 +145,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ccert.CcertError as error:
         sys.stderr.write(f"ccert: {error}\n")
         return 2
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

@@ -1,10 +1,11 @@
-"""``ccert check``: would this chain be trusted, with the setting off and on, and why not?"""
+"""``ccert check``: whether a chain would be trusted, with the setting off and on, and why not."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import smtplib
 import socket
@@ -72,13 +73,15 @@ def _about(certificate: Details, at: datetime.datetime) -> str:
         _printable(certificate.subject) or "?",
         certificate.problem or ", ".join(usages),
         certificate.key,
-        ""
-        if days is None
-        else f"expires in {days} days"
-        if days >= 0
-        else f"EXPIRED {-days} days ago",
+        _lifetime(days),
     ]
     return "  |  ".join(part for part in parts if part)
+
+
+def _lifetime(days: int | None) -> str:
+    if days is None:
+        return ""
+    return f"expires in {days} days" if days >= 0 else f"EXPIRED {-days} days ago"
 
 
 def _printable(text: str) -> str:
@@ -91,16 +94,11 @@ def _reason(verdict: Verdict) -> str:
     return f"at depth {verdict.error_depth}: {verdict.error} ({verdict.error_code})"
 
 
-def _from_files(names: list[str]) -> Iterator[tuple[str, list[bytes]]]:
-    for name in names:
-        yield name, _certificates(read_text("chain file", name), f"chain file {name}")
-
-
-def _certificates(text: str, name: str) -> list[bytes]:
-    blocks = certificate_blocks(text)
+def _from_file(name: str) -> tuple[str, list[bytes]]:
+    blocks = certificate_blocks(read_text("chain file", name))
     if not blocks:
-        raise ConfigError(f"{name}: no certificate found")
-    return [block or b"" for block in blocks]
+        raise ConfigError(f"chain file {name}: no PEM certificate found")
+    return name, [block or b"" for block in blocks]
 
 
 def _from_server(address: str, starttls: str | None) -> tuple[str, list[bytes]]:
@@ -145,12 +143,9 @@ class _Checker:
 
 
 def _sources(arguments: argparse.Namespace) -> Iterator[tuple[str, list[bytes]] | CcertError]:
+    readers = [functools.partial(_from_file, name) for name in arguments.file]
     if arguments.connect:
-        yield from _each([lambda: _from_server(arguments.connect, arguments.starttls)])
-    yield from _each(lambda n=name: next(_from_files([n])) for name in arguments.file)
-
-
-def _each(readers: Iterable[Any]) -> Iterator[tuple[str, list[bytes]] | CcertError]:
+        readers.append(functools.partial(_from_server, arguments.connect, arguments.starttls))
     for read in readers:
         try:
             yield read()
