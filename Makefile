@@ -9,7 +9,7 @@ SOURCES := $(wildcard csrc/* src/ccert/*.py src/ccert/*.pyi src/ccert/cli/*.py) 
 PYTEST := $(BIN)/python -m pytest
 ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 
-.PHONY: help demo test lint sanitize valgrind sdist clean
+.PHONY: help demo test lint sanitize sanitized valgrind bench sdist clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -17,6 +17,7 @@ help:
 	@echo 'make lint      ruff, mypy, clang-format, warnings of gcc and clang'
 	@echo 'make sanitize  the test suite with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
+	@echo 'make bench     offline verification beside cryptography and pyhanko-certvalidator: ratios'
 	@echo 'make sdist     build the sdist, install it into an empty venv, shake hands'
 	@echo 'make clean     remove all that the others made'
 	@echo 'PYTHON=…       the Python to use ($(PYTHON)); it must run on the system'"'"'s libssl'
@@ -33,7 +34,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c
+	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c bench/*.c
 	set -e; for compiler in gcc clang; do for file in csrc/*.c; do \
 		$$compiler -std=c11 -O2 -fPIC -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
 			-Werror -c $$file -o /dev/null; done; done
@@ -51,6 +52,10 @@ sanitized: $(VENV)/installed
 valgrind: $(VENV)/installed
 	@.ci/packages valgrind
 	CCERT_C_FUZZ_VALGRIND=100000 $(PYTEST) -o faulthandler_timeout=0 tests/test_c.py $(ARGS)
+
+bench: $(VENV)/installed
+	$(PYTEST) bench -p no:cacheprovider --benchmark-columns=median,min,rounds \
+		--benchmark-group-by=param:kind $(ARGS)
 
 sdist: $(VENV)/installed
 	rm -rf dist

@@ -27,13 +27,16 @@ int ccert_error(char *text, size_t size);
 /* -- the SSL and SSL_CTX behind a Python ssl object (probe.c) -- */
 
 typedef struct ccert_probe {
-    SSL *ssl; /* borrowed from whoever made it; NULL: nobody called SSL_new() */
+    SSL *candidates[8]; /* borrowed from whoever made them */
+    int seen;           /* somebody has called SSL_new() */
     struct ccert_probe *outer;
 } ccert_probe;
 
 void ccert_probe_begin(ccert_probe *probe);
 void ccert_probe_end(ccert_probe *probe);
-SSL_CTX *ccert_probe_get0_ctx(const ccert_probe *probe);
+/* The SSL that was made for this Python object, given by its address; before ccert_probe_end(). */
+SSL *ccert_probe_get0_ssl(const ccert_probe *probe, uintptr_t object);
+SSL_CTX *ccert_probe_get0_ctx(SSL *ssl);
 
 /* -- what ccert remembers of one SSL (connection.c) -- */
 

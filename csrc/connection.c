@@ -21,17 +21,27 @@ static void on_ssl_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, 
 {
     ccert_connection *connection = ptr;
 
-    (void)parent, (void)ad, (void)index, (void)argl, (void)argp;
+    (void)ad, (void)index, (void)argl, (void)argp;
+    ccert_probe_forget(parent);
     if (connection == NULL)
         return;
     atomic_store(&connection->ssl, NULL);
     ccert_connection_free(connection);
 }
 
+/* on_ssl_dup - SSL_dup()'s copy gets a record of its own when it needs one */
+static int on_ssl_dup(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **ptr, int index,
+                      long argl, void *argp)
+{
+    (void)to, (void)from, (void)index, (void)argl, (void)argp;
+    *ptr = NULL;
+    return 1;
+}
+
 int ccert_connection_init(void)
 {
     if (ssl_index < 0)
-        ssl_index = SSL_get_ex_new_index(0, NULL, on_ssl_new, NULL, on_ssl_free);
+        ssl_index = SSL_get_ex_new_index(0, NULL, on_ssl_new, on_ssl_dup, on_ssl_free);
     return ssl_index >= 0;
 }
 

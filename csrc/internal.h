@@ -45,7 +45,8 @@ struct ccert_connection {
     bool verified;            /* the callback ran in this handshake, and: */
     bool swapped;             /* it asked for a server's chain */
     int error_depth;
-    int64_t expiry; /* time_t of the first notAfter in the chain */
+    int64_t expiry;                        /* time_t of the first notAfter in the chain */
+    unsigned char name[CCERT_DIGEST_SIZE]; /* of the ClientHello's server_name extension */
 };
 
 /* digest.c */
@@ -59,6 +60,7 @@ ccert_connection *ccert_connection_get0(SSL *ssl);
 
 /* probe.c */
 void ccert_probe_notice(SSL *ssl);
+void ccert_probe_forget(const SSL *ssl);
 
 /* context.c */
 int ccert_context_init(void);
@@ -71,7 +73,7 @@ void ccert_policy_leave(ccert_context *context);
 int ccert_session_configure(SSL_CTX *ctx, ccert_context *context);
 int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context);
 void ccert_session_flush(SSL_CTX *ctx);
-int ccert_session_limit(SSL *ssl, const ccert_connection *connection, const ccert_policy *policy);
+int ccert_session_limit(SSL *ssl, const ccert_connection *connection, bool keep);
 int64_t ccert_expiry(const X509 *certificate);
 
 /* verdict.c */

@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
+
+#define MOST_NAMES 60000 /* octets; TLS allows 65535, and there is more in the message */
+
 static atomic_uint_fast64_t generations;
 
 /* -- digest -- */
@@ -121,6 +126,15 @@ int ccert_policy_remove(SSL_CTX *ctx)
     return ccert_session_restore(ctx, context);
 }
 
+static int encoded_size(const STACK_OF(X509_NAME) * names)
+{
+    int size = 0;
+
+    for (int i = 0; i < sk_X509_NAME_num(names); i++)
+        size += i2d_X509_NAME(sk_X509_NAME_value(names, i), NULL) + 2;
+    return size;
+}
+
 /* ccert_send_ca_names - name the store's certificates in the CertificateRequest, each name once
  *
  * Not SSL_load_client_CA_file(): it passes over TRUSTED CERTIFICATE blocks. */
@@ -145,6 +159,10 @@ int ccert_send_ca_names(SSL_CTX *ctx)
         }
     }
     sk_X509_pop_free(anchors, X509_free);
+    if (ok && encoded_size(names) > MOST_NAMES) {
+        ERR_raise_data(ERR_LIB_SSL, SSL_R_LENGTH_TOO_LONG, "too many CAs");
+        ok = 0;
+    }
     if (!ok) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);
         return 0;

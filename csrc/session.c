@@ -8,7 +8,10 @@
  *   verify by (it keeps what the SSL_CTX said when it was made), and of the server_name extension.
  *   It is set in the client_hello callback: before libssl looks for a session, which with TLS 1.3
  *   is before it looks at the name;
- * - a handshake whose ClientHello met another policy than its certificate leaves no session;
+ * - a client that changes the name after a HelloRetryRequest, which RFC 8446 forbids, is cut off:
+ *   the second ClientHello may meet another SSL_CTX, without our callback;
+ * - a handshake whose ClientHello met another policy than its certificate leaves no session, nor
+ *   does an untrusted certificate, nor a chain so large that many would fill the memory;
  * - no session outlives the first certificate of its chain.  TLS 1.3 renews the session at each
  *   resumption with a new start, so the deadline travels in the session itself.
  *
@@ -22,8 +25,7 @@
 
 #include <openssl/tls1.h>
 
-/* A session holds the client's chain, some 10 kB.  OpenSSL's 20480 would be 200 MB for whoever
- * bothers to connect often enough. */
+/* A session holds the client's decoded chain, some 10 kB.  OpenSSL's own bound is 20480. */
 #define SESSION_CACHE_SIZE 2048
 
 #define NO_EXPIRY INT64_MAX
@@ -31,26 +33,62 @@
 /* Equals no id context that on_client_hello or CPython sets. */
 static const unsigned char never_resumed[] = "ccert-never-resumed";
 
-static int id_context(SSL *ssl, const ccert_policy *policy, unsigned char digest[CCERT_DIGEST_SIZE])
+/* name_digest - of the server_name extension as the client sent it; zeros: none */
+static int name_digest(SSL *ssl, unsigned char digest[CCERT_DIGEST_SIZE])
+{
+    const unsigned char *name; /* borrowed */
+    size_t size;
+
+    memset(digest, 0, CCERT_DIGEST_SIZE);
+    return !SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &size)
+           || ccert_digest(name, size, digest);
+}
+
+/* name_kept - is the name that counts in the end the one that the first ClientHello had?
+ *
+ * Encodes it again as the extension was: one host_name (RFC 6066, 3), OpenSSL takes nothing else.
+ */
+static bool name_kept(SSL *ssl, const ccert_connection *connection)
+{
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name); /* borrowed */
+    unsigned char extension[5 + TLSEXT_MAXLEN_host_name];
+    unsigned char digest[CCERT_DIGEST_SIZE] = {0};
+    size_t size = name == NULL ? 0 : strlen(name);
+
+    if (size > TLSEXT_MAXLEN_host_name)
+        return false;
+    if (name != NULL) {
+        extension[0] = (unsigned char)((size + 3) >> 8);
+        extension[1] = (unsigned char)((size + 3) & 0xff);
+        extension[2] = TLSEXT_NAMETYPE_host_name;
+        extension[3] = (unsigned char)(size >> 8);
+        extension[4] = (unsigned char)(size & 0xff);
+        memcpy(extension + 5, name, size);
+        if (!ccert_digest(extension, size + 5, digest))
+            return false;
+    }
+    return memcmp(digest, connection->name, CCERT_DIGEST_SIZE) == 0;
+}
+
+static int id_context(SSL *ssl, const ccert_policy *policy, const ccert_connection *connection,
+                      unsigned char digest[CCERT_DIGEST_SIZE])
 {
     struct {
         unsigned char policy[CCERT_DIGEST_SIZE];
         unsigned char name[CCERT_DIGEST_SIZE];
-        uint64_t flags; /* X509_V_FLAG_... */
-        int32_t mode, depth, level, named;
+        uint64_t generation; /* attaching anew ends all sessions */
+        uint64_t flags;      /* X509_V_FLAG_... */
+        int32_t mode, depth, level, unused;
     } material;
-    const unsigned char *name; /* borrowed, as the client sent it */
-    size_t size;
 
     memset(&material, 0, sizeof(material)); /* no padding here, but nobody need know */
     memcpy(material.policy, policy->digest, CCERT_DIGEST_SIZE);
+    memcpy(material.name, connection->name, CCERT_DIGEST_SIZE);
+    material.generation = policy->generation;
     material.flags = X509_VERIFY_PARAM_get_flags(SSL_get0_param(ssl));
     material.mode = SSL_get_verify_mode(ssl);
     material.depth = SSL_get_verify_depth(ssl);
     material.level = SSL_get_security_level(ssl);
-    material.named = SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &size);
-    if (material.named && !ccert_digest(name, size, material.name))
-        return 0;
     return ccert_digest(&material, sizeof(material), digest);
 }
 
@@ -69,11 +107,12 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     if (ok) {
         connection->verified = false;
         connection->generation = 0;
+        ok = name_digest(ssl, connection->name);
     }
     if (ok && policy != NULL) {
         connection->generation = policy->generation;
         connection->trust_server_ccerts = policy->trust_server_ccerts;
-        ok = id_context(ssl, policy, digest)
+        ok = id_context(ssl, policy, connection, digest)
              && SSL_set_session_id_context(ssl, digest, sizeof(digest));
     }
     ccert_policy_leave(context);
@@ -141,6 +180,8 @@ static int on_new_ticket(SSL *ssl, void *arg)
         return 0;
     if (SSL_version(ssl) < TLS1_3_VERSION || connection->generation == 0)
         return 1;
+    if (!name_kept(ssl, connection))
+        return 0;
     expiry = connection->verified ? connection->expiry : session_expiry(ssl, session);
     return SSL_SESSION_set1_ticket_appdata(session, &expiry, sizeof(expiry))
            && shorten(session, expiry);
@@ -149,19 +190,21 @@ static int on_new_ticket(SSL *ssl, void *arg)
 /* ccert_session_limit - called by the verify callback: what may become of this session?
  *
  * With TLS 1.3 the session may be in use elsewhere (post-handshake authentication), so it is left
- * alone: its tickets are yet to come.  With TLS 1.2 it is this handshake's own.
+ * alone: its tickets are yet to come.  With TLS 1.2 it is this handshake's own; without an id it
+ * does not get into the cache.
  */
-int ccert_session_limit(SSL *ssl, const ccert_connection *connection, const ccert_policy *policy)
+int ccert_session_limit(SSL *ssl, const ccert_connection *connection, bool keep)
 {
-    bool stray = policy == NULL || connection->generation != policy->generation;
     SSL_SESSION *session; /* borrowed */
 
     if (SSL_version(ssl) >= TLS1_3_VERSION)
-        return stray ? SSL_set_num_tickets(ssl, 0) : 1;
+        return keep ? 1 : SSL_set_num_tickets(ssl, 0);
     session = SSL_get_session(ssl);
     if (session == NULL)
         return 0;
-    return stray ? never_resume(session) : shorten(session, connection->expiry);
+    if (keep)
+        return shorten(session, connection->expiry);
+    return never_resume(session) && SSL_SESSION_set1_id(session, never_resumed, 0);
 }
 
 int ccert_session_configure(SSL_CTX *ctx, ccert_context *context)
@@ -185,6 +228,8 @@ int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context)
     if (context->saved_options == 0)
         SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_sess_set_cache_size(ctx, context->saved_cache_size);
+    if (SSL_CTX_get_num_tickets(ctx) != 1) /* somebody has chosen since */
+        return 1;
     return SSL_CTX_set_num_tickets(ctx, context->saved_num_tickets);
 }
 

@@ -10,6 +10,9 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#define LARGE_CHAIN 10   /* certificates */
+#define LARGE_SIZE 16384 /* octets of DER */
+
 /* ccert_lists_server_only - does the EKU list serverAuth and not clientAuth?
  *
  * Postfix decodes the extension with X509_get_ext_d2i() and walks its OIDs.  OpenSSL has done that
@@ -67,11 +70,30 @@ static int64_t chain_expiry(X509_STORE_CTX *sc)
     return first;
 }
 
+/* is_small - may many of these chains be kept in memory?  Decoded, a chain is larger by far. */
+static bool is_small(X509_STORE_CTX *sc)
+{
+    const STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(sc); /* borrowed */
+    int size = 0;
+
+    if (sk_X509_num(sent) > LARGE_CHAIN)
+        return false;
+    for (int i = 0; i < sk_X509_num(sent); i++) {
+        int one = i2d_X509(sk_X509_value(sent, i), NULL);
+
+        if (one < 0 || one > LARGE_SIZE - size)
+            return false;
+        size += one;
+    }
+    return true;
+}
+
 /* record - keep what peer.c tells and session.c needs; 0: cannot, so do not go on
  *
  * No policy: ccert was detached, and the connection is none of its business, unless the ClientHello
  * still met a policy.  Then its session gets lost. */
-static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool swapped)
+static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool trusted,
+                  bool swapped)
 {
     ccert_connection *connection = ccert_connection_get0(ssl); /* borrowed */
 
@@ -83,14 +105,20 @@ static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool
     connection->swapped = swapped;
     connection->error_depth = X509_STORE_CTX_get_error_depth(sc);
     connection->expiry = chain_expiry(sc);
-    return ccert_session_limit(ssl, connection, policy);
+    return ccert_session_limit(ssl, connection,
+                               trusted && policy != NULL
+                                   && connection->generation == policy->generation && is_small(sc));
 }
 
-/* may_go_on - with a certificate that is not trusted */
+/* may_go_on - with a certificate that is not trusted: "ask", and nobody has become stricter since
+ *
+ * The connection has its verify mode from the SSL_CTX that it was made of, which an sni_callback
+ * may have replaced. */
 static bool may_go_on(SSL *ssl, const ccert_policy *policy)
 {
     return policy != NULL && policy->ask && ssl != NULL
-           && SSL_get_verify_mode(ssl) == SSL_VERIFY_PEER;
+           && SSL_get_verify_mode(ssl) == SSL_VERIFY_PEER
+           && SSL_CTX_get_verify_mode(SSL_get_SSL_CTX(ssl)) == SSL_VERIFY_PEER;
 }
 
 static void count(ccert_context *context, bool trusted, bool swapped)
@@ -109,9 +137,8 @@ static void count(ccert_context *context, bool trusted, bool swapped)
  * own failure, so everything runs under a mark.  (On an empty queue there is nothing to mark, and
  * popping "to the mark" empties it: what is wanted, so neither result needs a look.)
  *
- * "ask" goes on only while the connection's own verify mode is plain SSL_VERIFY_PEER: whoever sets
- * CERT_REQUIRED later gets failing handshakes, not silence.  The error stays in X509_STORE_CTX,
- * from where libssl copies it into the connection's and the session's verify_result.
+ * Where "ask" goes on the error stays in X509_STORE_CTX, from where libssl copies it into the
+ * connection's and the session's verify_result.
  */
 int ccert_verify_callback(X509_STORE_CTX *sc, void *arg)
 {
@@ -133,7 +160,7 @@ int ccert_verify_callback(X509_STORE_CTX *sc, void *arg)
     if (!trusted && X509_STORE_CTX_get_error(sc) == X509_V_OK)
         (void)refuse(sc);
     ask = may_go_on(ssl, policy);
-    if (ssl != NULL && !record(sc, ssl, policy, swapped)) {
+    if (ssl != NULL && !record(sc, ssl, policy, trusted, swapped)) {
         trusted = ask = false;
         (void)refuse(sc);
     }

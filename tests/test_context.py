@@ -137,6 +137,83 @@ def test_an_applications_own_classes_are_kept(host, clique):
     assert context.sslobject_class is Own
 
 
+def test_failed_attach_changes_nothing(host, clique):
+    """Where an application's class refuses to be subclassed, the context stays as it was."""
+
+    class Final(ssl.SSLSocket):
+        def __init_subclass__(cls) -> None:
+            raise TypeError("final")
+
+    context = host.stock(clique.root.pem)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.sslsocket_class = Final
+    with pytest.raises(TypeError, match="final"):
+        ccert.attach(context, client_certs="ask", trust_server_ccerts=True)
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert not pairs.handshake(context, host.client(clique.leaf())).completed
+
+
+def test_contexts_that_compare_equal_are_two(host, clique):
+    """The setting of one context never becomes another's."""
+
+    class Equal(ssl.SSLContext):
+        def __eq__(self, other) -> bool:
+            return isinstance(other, Equal)
+
+        def __hash__(self) -> int:
+            return 1
+
+    contexts = [Equal(ssl.PROTOCOL_TLS_SERVER) for _ in range(2)]
+    for context, setting in zip(contexts, (False, True), strict=True):
+        context.load_cert_chain(host.certfile, host.keyfile)
+        context.load_verify_locations(host.anchors(clique.root.pem))
+        ccert.attach(context, client_certs="ask", trust_server_ccerts=setting)
+    client = host.client(clique.leaf())
+    told = [ccert.peer(pairs.handshake(context, client).server.tls) for context in contexts]
+    assert [peer.trusted_as_server for peer in told] == [False, True]
+
+
+def test_required_after_a_switch(host, clique, version):
+    """An sni_callback that leads from "ask" to a context made stricter since lets nobody in."""
+    strict = host.context(clique.root.pem)
+    strict.verify_mode = ssl.CERT_REQUIRED
+    lax = host.context(clique.root.pem)
+    lax.minimum_version = lax.maximum_version = version
+
+    def switch(tls, _name, _context) -> None:
+        tls.context = strict
+
+    client = host.client(clique.leaf(eku=[pki.EMAIL]))
+    assert pairs.handshake(lax, client).completed
+    lax.sni_callback = switch
+    assert not pairs.handshake(lax, client).completed
+
+
+def test_too_many_names(host):
+    """CAs whose names do not fit into a CertificateRequest are refused at start, not by clients."""
+    names = [f"{n:03} {'x' * 50}" for n in range(900)]
+    key = pki.new_key()
+    roots = b"".join(pki.issue(name, ca=True, key=key).pem for name in names)
+    with pytest.raises(ConfigError, match="naming the trusted CAs to clients: length too long"):
+        host.context(roots)
+
+
+def test_peer_within_its_own_sni_callback(host, clique):
+    """Too early is said, whatever the object."""
+    told = []
+
+    def look(tls, _name, _context) -> None:
+        try:
+            ccert.peer(tls)
+        except CcertError as error:
+            told.append(str(error))
+
+    context = host.context(clique.root.pem)
+    context.sni_callback = look
+    pairs.handshake(context, host.client())
+    assert told == ["the TLS handshake has not finished, or has failed"]
+
+
 def test_ca_names_are_sent(host, clique, tmp_path):
     """The CertificateRequest names the trusted CAs, TRUSTED CERTIFICATE blocks included."""
     trusted = pki.with_trust(clique.root, "-addtrust", "serverAuth", directory=tmp_path)

@@ -116,7 +116,9 @@ def test_summary_resumed(host, clique):
         ("mx.example", " to mx.example"),
         ("MX2.example", " to MX2.example"),
         ("a\nb", ""),
-        ("-", " to -"),
+        ("a-b.example", " to a-b.example"),
+        ("-a.example", ""),
+        ("a-.example", ""),
         ("1.2", ""),
         ("a..b", ""),
         ("x" * 64, ""),
@@ -132,6 +134,12 @@ def test_summary_names_an_accepted_name(host, clique, asked, told):
     context.sni_callback = lambda *_: None
     accepted = ccert.peer(pairs.handshake(context, client, name=asked).server.tls)
     assert f"from a[b]{told}: TLSv1.3" in accepted.summary("a[b]")
+
+
+def test_summary_is_one_line(host):
+    """A client's name with control characters does not break the log."""
+    line = _peer(host, None, trust_server_ccerts=False).summary("a\nb\x1b[192.0.2.1]")
+    assert line.startswith("Anonymous TLS connection established from a?b?[192.0.2.1]: ")
 
 
 # -- names --

@@ -11,6 +11,9 @@ import time
 import pairs
 import pki
 import pytest
+from cryptography import x509
+from foreign import ForeignTLS
+from OpenSSL import SSL
 
 import ccert
 from ccert import Trust
@@ -51,27 +54,63 @@ def member(host, clique, pin):
     return client
 
 
-@pytest.mark.parametrize("setting", [False, True], ids=["off", "on"])
+@pytest.mark.parametrize("usages", [[pki.SERVER], [pki.CLIENT]], ids=["server", "client"])
 @pytest.mark.parametrize("mode", ["ask", "optional", "require"])
-def test_resumption_brings_the_same_verdict(host, clique, member, keep, mode, setting):
+def test_resumption_brings_the_same_verdict(host, clique, pin, keep, mode, usages):
     """Where nothing changed a session resumes, whatever the mode, and says what it said."""
-    server = host.context(clique.root.pem, client_certs=mode, trust_server_ccerts=setting)
+    server = host.context(clique.root.pem, client_certs=mode, trust_server_ccerts=True)
     keep(server)
-    first = pairs.handshake(server, member)
-    if not setting and mode != "ask":
-        assert not first.completed
-        return
+    client = host.client(clique.leaf(eku=usages))
+    pin(client)
+    first = pairs.handshake(server, client)
     told = ccert.peer(first.server.tls)
-    again = resume(server, member, first)
+    again = resume(server, client, first)
     assert resumed(again)
     retold = ccert.peer(again.server.tls)
     assert (told.resumed, retold.resumed) == (False, True)
-    assert retold.trust is told.trust is (Trust.TRUSTED if setting else Trust.UNTRUSTED)
-    assert retold.trusted_as_server is told.trusted_as_server is setting
-    assert (retold.error_code, retold.error) == (told.error_code, told.error)
-    assert retold.error_depth is None
+    assert retold.trust is told.trust is Trust.TRUSTED
+    assert retold.trusted_as_server is told.trusted_as_server is (usages == [pki.SERVER])
     assert (retold.fingerprint, retold.subject) == (told.fingerprint, told.subject)
     assert ccert.stats(server).verified == 1
+
+
+def test_anonymous_session(host, clique, pin, keep):
+    """A client without a certificate resumes, and stays anonymous."""
+    server = host.context(clique.root.pem)
+    keep(server)
+    client = host.client()
+    pin(client)
+    again = resume(server, client, pairs.handshake(server, client))
+    assert resumed(again)
+    assert ccert.peer(again.server.tls).trust is Trust.ANONYMOUS
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_untrusted_certificate_leaves_no_session(host, clique, member, keep, trusted):
+    """Strangers cannot fill the memory with their chains, nor resume; the trusted do."""
+    server = host.context(clique.root.pem, trust_server_ccerts=trusted)
+    keep(server)
+    first = pairs.handshake(server, member)
+    stateful = server.options & NO_TICKET
+    assert server.session_stats()["number"] == (1 if trusted and stateful else 0)
+    if session := first.client.tls.session:
+        again = pairs.handshake(server, member, session=session)
+        assert resumed(again) is trusted
+
+
+@pytest.mark.parametrize("extra", [3, 9])
+def test_large_chain_leaves_no_session(host, clique, keep, pin, extra):
+    """Not even a trusted client fills the memory with what it sends along."""
+    server = host.context(clique.root.pem, trust_server_ccerts=True)
+    keep(server)
+    chain = clique.leaf()
+    chain.sent.extend([clique.root] * extra)
+    client = host.client(chain)
+    pin(client)
+    first = pairs.handshake(server, client)
+    assert ccert.peer(first.server.tls).trust is Trust.TRUSTED
+    again = resume(server, client, first)
+    assert resumed(again) == (extra == 3)
 
 
 def test_policy_change_ends_sessions(host, clique, member, keep):
@@ -100,26 +139,27 @@ def test_other_anchors_end_sessions(host, clique, member):
     assert not resumed(resume(server, member, first))
 
 
-def test_same_policy_again_keeps_stateless_sessions(host, clique, member, version):
-    """The digest is of the policy, not of the moment: equal settings resume tickets."""
+def test_attaching_anew_ends_sessions(host, clique, member, keep):
+    """Even with equal settings: CRLs and CAs may have changed since, which no digest sees."""
     server = host.stock(clique.root.pem)
     ccert.attach(server, client_certs="ask", trust_server_ccerts=True)
-    server.options &= ~NO_TICKET
+    keep(server)
     first = pairs.handshake(server, member)
-    ccert.attach(server, client_certs="ask", trust_server_ccerts=True)
     assert resumed(resume(server, member, first))
-    assert version in ssl.TLSVersion
+    ccert.attach(server, client_certs="ask", trust_server_ccerts=True)
+    assert not resumed(resume(server, member, first))
 
 
 def test_stricter_mode_ends_sessions(host, clique, member, keep):
-    """What "ask" let in does not resume after verify_mode = CERT_REQUIRED, nor get in anew."""
-    server = host.context(clique.root.pem)
+    """What was let in under "ask" comes in anew after verify_mode = CERT_REQUIRED."""
+    server = host.context(clique.root.pem, trust_server_ccerts=True)
     keep(server)
     first = pairs.handshake(server, member)
-    assert ccert.peer(first.server.tls).trust is Trust.UNTRUSTED
     assert resumed(resume(server, member, first))
     server.verify_mode = ssl.CERT_REQUIRED
-    assert not resume(server, member, first).completed
+    again = resume(server, member, first)
+    assert not resumed(again)
+    assert ccert.peer(again.server.tls).trusted_as_server
 
 
 @pytest.mark.parametrize("change", ["depth", "flags", "level"])
@@ -210,6 +250,69 @@ def test_name_of_a_strict_stock_context(host, clique, member, keep):
     again = resume(server, member, first, name="mx2.example")
     assert not again.completed
     assert again.server.error.verify_code == 26
+
+
+class _NameChanger:
+    """A client that asks for another name once the server wants another key share."""
+
+    def __init__(self, host, chain) -> None:
+        self.context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        self.context.set_min_proto_version(SSL.TLS1_3_VERSION)
+        self.context.set_session_cache_mode(SSL.SESS_CACHE_CLIENT)
+        self.context.load_verify_locations(str(host.cafile))
+        leaf, *others = (x509.load_der_x509_certificate(c.der) for c in chain.sent)
+        self.context.use_certificate(leaf)
+        for other in others:
+            self.context.add_extra_chain_cert(other)
+        self.context.use_privatekey(chain.sent[0].key)
+
+    def shake(self, server, first: str, second: str, session=None) -> pairs.Pair:
+        connection = SSL.Connection(self.context, None)
+        connection.set_connect_state()
+        connection.set_tlsext_host_name(first.encode())
+        if session:
+            connection.set_session(session)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = pairs.End(incoming, outgoing, ForeignTLS(connection, incoming, outgoing))
+        pair = pairs.Pair(pairs._end(server, server_side=True), client)
+        client.step()
+        pair.server.incoming.write(client.outgoing.read())
+        pair.server.step()  # answers with a HelloRetryRequest
+        connection.set_tlsext_host_name(second.encode())
+        client.incoming.write(pair.server.outgoing.read())
+        pairs.finish(pair)
+        if pair.completed:
+            pair.round_trip()
+        return pair
+
+
+@pytest.mark.parametrize("mode", ["ask", "optional"])
+def test_name_changed_after_a_retry(host, clique, mode):
+    """A client that changes the name after a HelloRetryRequest gets no handshake.
+
+    The second ClientHello meets the context that the first one's name led to, and that one may be
+    without ccert: the session would be filed under a name that it was not made for.
+    """
+    strict = host.stock(clique.root.pem)
+    strict.verify_mode = ssl.CERT_REQUIRED
+    server = host.context(clique.root.pem, client_certs=mode, trust_server_ccerts=True)
+    server.set_ecdh_curve("secp384r1")  # not the share that clients send at first
+
+    def switch(tls, name, _context) -> None:
+        tls.context = strict if name == "mx2.example" else server
+
+    server.sni_callback = switch
+    changer = _NameChanger(host, clique.leaf())
+    honest = changer.shake(server, "mx.example", "mx.example")
+    assert ccert.peer(honest.server.tls).trusted_as_server
+    session = honest.client.tls.connection.get_session()
+    again = changer.shake(server, "mx.example", "mx.example", session)
+    assert again.completed
+    assert ccert.peer(again.server.tls).resumed
+    for names in (("mx2.example", "mx.example"), ("mx.example", "mx2.example")):
+        for offered in (None, session):
+            changed = changer.shake(server, *names, offered)
+            assert not changed.completed, names
 
 
 def test_no_session_across_attached_contexts(host, clique, member, keep):

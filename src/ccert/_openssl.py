@@ -117,30 +117,46 @@ class Probe:
     ) -> None:
         lib.ccert_probe_end(self._probe)
 
-    def connection(self) -> Any:  # noqa: ANN401 - cdata
-        """Return ccert's record of the ``SSL``, None if there was none; Python's object lives."""
-        if not self._probe.ssl:
+    def connection(self, inner: object) -> Any:  # noqa: ANN401 - cdata
+        """Return ccert's record of the ``SSL`` behind a Python object; within the ``with`` block.
+
+        Args:
+            inner: the ``_ssl`` object that Python has made around the ``SSL``.
+
+        Returns:
+            None if it was not made within the block, or too many others were.
+        """
+        ssl_ = lib.ccert_probe_get0_ssl(self._probe, id(inner))
+        if not ssl_:
             return None
-        connection = lib.ccert_connection_get1(self._probe.ssl)
+        connection = lib.ccert_connection_get1(ssl_)
         if not connection:
             raise MemoryError
         return ffi.gc(connection, lib.ccert_connection_free)
 
-    def ssl_ctx(self) -> Any:  # noqa: ANN401 - cdata
-        """Return the ``SSL_CTX *`` of the ``SSL``; the Python object still lives.
+    def ssl_ctx(self, inner: object) -> Any:  # noqa: ANN401 - cdata
+        """Return the ``SSL_CTX *`` behind a Python object; within the ``with`` block.
+
+        Args:
+            inner: as for connection().
 
         Raises:
-            UnsupportedRuntime: no ``SSL`` was made in the libssl that ccert runs on.
+            UnsupportedRuntime: it is not of the libssl that ccert runs on.
         """
-        ctx = lib.ccert_probe_get0_ctx(self._probe)
-        if not ctx:
+        ssl_ = lib.ccert_probe_get0_ssl(self._probe, id(inner))
+        if ssl_:
+            return lib.ccert_probe_get0_ctx(ssl_)
+        if self._probe.seen:
             raise UnsupportedRuntime(
-                f"Python's ssl runs on its own copy of OpenSSL ({ssl.OPENSSL_VERSION}, "
-                f"{ssl_module_file()}), ccert on another ({', '.join(library())}).  "
-                "Use a Python that is linked with the system's libssl: /usr/bin/python3, or one "
-                "built on this machine (pyenv); static builds, as uv downloads them, cannot work"
+                "this Python's ssl does not tell which SSL is whose (SSL_get_app_data(3)): "
+                "ccert does not know this version of CPython yet"
             )
-        return ctx
+        raise UnsupportedRuntime(
+            f"Python's ssl runs on its own copy of OpenSSL ({ssl.OPENSSL_VERSION}, "
+            f"{ssl_module_file()}), ccert on another ({', '.join(library())}).  "
+            "Use a Python that is linked with the system's libssl: /usr/bin/python3, or one "
+            "built on this machine (pyenv); static builds, as uv downloads them, cannot work"
+        )
 
 
 def ssl_module_file() -> str:

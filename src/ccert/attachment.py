@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import ssl
 import threading
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
@@ -32,7 +31,7 @@ class _Attachment:
     sslsocket_class: type
 
 
-_attachments: weakref.WeakKeyDictionary[ssl.SSLContext, _Attachment] = weakref.WeakKeyDictionary()
+_ATTRIBUTE = "_ccert_attachment"  # of the context: not a mapping, whose keys may compare equal
 _lock = threading.RLock()
 
 
@@ -64,7 +63,9 @@ def attach(
 ) -> None:
     """Attach ccert to a server context that you already have.
 
-    Do so before serving.  Attaching again replaces the settings, at any time, safely, and flushes
+    Do so before serving, and attach the context that listens: where its ``sni_callback`` switches
+    from a context without ccert to one with it, sessions of the first are not kept from the second.
+    Attaching again replaces the settings, at any time, safely, and flushes
     the sessions; do that after changing the context's CAs or CRLs.  Sessions are kept in memory
     from now on, with one ticket a handshake, unless you change ``context.options`` and
     ``context.num_tickets`` afterwards.  A verify callback that somebody else registered with
@@ -134,7 +135,8 @@ def install(  # noqa: PLR0913
     """
     warn_of_many_anchors(trust_server_ccerts, anchors, stacklevel=4)
     with _lock:
-        attachment = _attachments.get(context) or _Attachment(
+        classes = remembering(context.sslobject_class), remembering(context.sslsocket_class)
+        attachment = vars(context).get(_ATTRIBUTE) or _Attachment(
             ssl_ctx=_ssl_ctx(context),
             ask=False,
             sslobject_class=context.sslobject_class,
@@ -152,10 +154,9 @@ def install(  # noqa: PLR0913
         )
         if client_certs is not None:
             context.verify_mode = VERIFY_MODES[client_certs]
-        context.sslobject_class = remembering(context.sslobject_class)
-        context.sslsocket_class = remembering(context.sslsocket_class)
+        context.sslobject_class, context.sslsocket_class = classes
         attachment.ask = ask
-        _attachments[context] = attachment
+        setattr(context, _ATTRIBUTE, attachment)
     return attachment.ssl_ctx
 
 
@@ -175,7 +176,7 @@ def detach(context: ssl.SSLContext) -> None:
             context.sslobject_class = attachment.sslobject_class
         if context.sslsocket_class is remembering(attachment.sslsocket_class):
             context.sslsocket_class = attachment.sslsocket_class
-        del _attachments[context]
+        delattr(context, _ATTRIBUTE)
 
 
 def stats(context: ssl.SSLContext) -> Stats:
@@ -190,14 +191,18 @@ def stats(context: ssl.SSLContext) -> Stats:
 def _attachment(context: ssl.SSLContext) -> _Attachment:
     if not isinstance(context, ssl.SSLContext):
         raise TypeError(f"an ssl.SSLContext is wanted, not {type(context).__name__}")
-    attachment = _attachments.get(context)
+    attachment: _Attachment | None = vars(context).get(_ATTRIBUTE)
     if attachment is None:
         raise ConfigError("ccert is not attached to this context")
     return attachment
 
 
 def _ssl_ctx(context: ssl.SSLContext) -> Any:  # noqa: ANN401 - cdata
-    """Find the ``SSL_CTX`` by making a throw-away ``SSL``; see ``csrc/probe.c``."""
+    """Find the ``SSL_CTX`` by making a throw-away ``SSL``; see ``csrc/probe.c``.
+
+    With ssl's own class, whatever the context's: an application's might make other objects.
+    """
+    create: Any = ssl.SSLObject._create  # type: ignore[attr-defined] # noqa: SLF001
     with _openssl.Probe() as probe:
-        _throw_away = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
-    return probe.ssl_ctx()
+        throw_away = create(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True, context=context)
+        return probe.ssl_ctx(throw_away._sslobj)  # noqa: SLF001

@@ -18,7 +18,8 @@ __all__ = ["connection_facts", "remembering"]
 
 # Postfix's valid_hostname(): anything else it does not accept as a name, and nothing else may
 # reach a log line.
-_HOSTNAME = re.compile(r"(?!.{256})(?![\d.]+$)[\w-]{1,63}(\.[\w-]{1,63})*", re.ASCII)
+_LABEL = r"\w([\w-]{0,61}\w)?"
+_HOSTNAME = re.compile(rf"(?!.{{256}})(?![\d.]+$){_LABEL}(\.{_LABEL})*", re.ASCII)
 
 
 class _Remembers:
@@ -29,8 +30,8 @@ class _Remembers:
     def _create(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - ssl's own signature
         with Probe() as probe:
             self = super()._create(*args, **kwargs)  # type: ignore[misc] # of the ssl class
-        if self._sslobj is not None:  # else a listening socket: its connections come by accept()
-            self._ccert_connection = probe.connection()
+            if self._sslobj is not None:  # else it listens: its connections come by accept()
+                self._ccert_connection = probe.connection(self._sslobj)
         self._ccert_accepts_names = kwargs["context"].sni_callback is not None
         return self
 
@@ -68,6 +69,11 @@ def connection_facts(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> dict[str, Any
         raise CcertError(
             "the TLS connection is closed, or was never made "
             "(a listening socket? pass what its accept() returned)"
+        )
+    if ssl_object._ccert_connection is None:  # noqa: SLF001 - ours
+        raise CcertError(
+            "the TLS connection is not there yet (within its own sni_callback?), or other TLS "
+            "objects were made while it was made, and it cannot be told from them"
         )
     facts = peer_facts(ssl_object._ccert_connection)  # noqa: SLF001 - ours
     if not ssl_object._ccert_accepts_names or not _HOSTNAME.fullmatch(facts["server_name"]):  # noqa: SLF001

@@ -83,11 +83,11 @@ class Peer(Verdict):
 
         Args:
             client: name and address as Postfix writes them, "mx.example[192.0.2.1]"; it is
-                lower-cased, as there.
+                lower-cased, as there, with "?" for what is not printable.
         """
         name = f" to {self.server_name}" if self.server_name else ""
         text = (
-            f"{self.trust.value} TLS connection established from {client.lower()}{name}: "
+            f"{self.trust.value} TLS connection established from {_printable(client)}{name}: "
             f"{self.protocol} with cipher {self.cipher} "
             f"({self.cipher_bits}/{self.cipher_algorithm_bits} bits)"
         )
@@ -114,6 +114,10 @@ class Peer(Verdict):
             "encryption_cipher": self.cipher,
             "encryption_keysize": str(self.cipher_bits),
         }
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text.lower())
 
 
 def _xtext(text: str) -> str:

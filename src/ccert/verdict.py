@@ -22,13 +22,6 @@ class Trust(enum.Enum):
     """It sent one that a trusted CA vouches for."""
 
 
-_TRUST = {
-    _openssl.ANONYMOUS: Trust.ANONYMOUS,
-    _openssl.UNTRUSTED: Trust.UNTRUSTED,
-    _openssl.TRUSTED: Trust.TRUSTED,
-}
-
-
 @dataclasses.dataclass(frozen=True)
 class Verdict:
     """What verification says of a certificate, and whose it is.
