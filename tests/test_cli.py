@@ -11,6 +11,7 @@ from pathlib import Path
 import pki
 import pytest
 from aiosmtpd.smtp import SMTP
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from rich.console import Console
 from test_runtime import another_libssl, run_python  # noqa: F401 - a fixture
 
@@ -247,3 +248,53 @@ def _ignoring_the_setting(context):
         return context(*args, **kwargs)
 
     return make
+
+
+def test_check_odd_certificates(host, clique, capsys, tmp_path):
+    """Other keys, usages and trust settings are shown and explained, too."""
+    root = pki.issue("Odd Root", ca=True, key=pki.rsa_key(2048, 1))
+    odd = pki.issue(
+        "odd.example", root, eku=[pki.PRIVATE], key=ed25519.Ed25519PrivateKey.generate()
+    )
+    own = pki.issue("own.example", eku=[pki.SERVER])
+    trusted = pki.with_trust(own, "-addtrust", "clientAuth", directory=tmp_path)
+    twice = clique.leaf(second_eku=[pki.CLIENT])
+    files = [
+        host.write("odd.pem", odd.pem + root.pem),
+        host.write("own.pem", own.pem),
+        host.write("twice.pem", twice.sent[0].pem),
+        host.write("rubbish.pem", pki.to_pem(b"rubbish")),
+    ]
+    cafile = host.anchors(root.pem + trusted)
+    assert main(["check", "--cafile", str(cafile), *map(str, files)]) == 1
+    out = capsys.readouterr().out
+    assert f"0 leaf         CN=odd.example  |  {pki.PRIVATE}  |  Ed25519" in out
+    assert "1 root         CN=Odd Root  |  any use  |  RSA 2048" in out
+    assert "takes its trust away" in out
+    assert "Duplicate" in out
+    assert "cannot be decoded" in out
+
+
+def test_check_without_its_libraries(capsys, monkeypatch):
+    """Without the extra it says how to get it."""
+    monkeypatch.delitem(sys.modules, "ccert.cli.check", raising=False)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert main(["check", "x"]) == 2
+    assert "pip install 'ccert[cli]'" in capsys.readouterr().err
+
+
+def test_broken_pipe():
+    """Whoever reads no further gets no traceback: `ccert demo | head -1`."""
+    done = subprocess.run(
+        f"{COMMAND} demo | head -1", shell=True, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_module():
+    """python -m ccert is the command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ccert", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"ccert {ccert.__version__}\n"

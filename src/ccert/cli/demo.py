@@ -158,6 +158,7 @@ def _row(peer: ccert.Peer | None, delivered: bool) -> list[str]:
 def run() -> int:
     """Run the demo; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    logging.raiseExceptions = False  # whoever reads no further is not told by tracebacks
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd's own
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="ccert-demo-") as name:
