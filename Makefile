@@ -9,13 +9,14 @@ SOURCES := $(wildcard csrc/* src/ccert/*.py src/ccert/*.pyi src/ccert/cli/*.py) 
 PYTEST := $(BIN)/python -m pytest
 ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 
-.PHONY: help demo test lint sanitize sanitized valgrind bench sdist clean
+.PHONY: help demo test lint sanitize sanitized fuzz valgrind bench sdist clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
 	@echo 'make test      the whole test suite, with coverage'
 	@echo 'make lint      ruff, mypy, clang-format, warnings of gcc and clang'
 	@echo 'make sanitize  the test suite with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make fuzz      100 000 mutated chains, with the sanitizers (a few minutes)'
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
 	@echo 'make bench     offline verification beside cryptography and pyhanko-certvalidator: ratios'
 	@echo 'make sdist     build the sdist, install it into an empty venv, shake hands'
@@ -48,6 +49,10 @@ sanitized: $(VENV)/installed
 	@.ci/packages valgrind
 	LD_PRELOAD='$(ASAN)' ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		$(PYTEST) -p no:cacheprovider $(ARGS)
+
+# Mutated chains, what is trusted of them judged by openssl verify, with the sanitizers on.
+fuzz:
+	CCERT_FUZZ=100000 $(MAKE) sanitize ARGS='-rP -o faulthandler_timeout=0 tests/test_fuzz.py'
 
 valgrind: $(VENV)/installed
 	@.ci/packages valgrind
