@@ -9,7 +9,7 @@ SOURCES := $(wildcard csrc/* src/ccert/*.py src/ccert/*.pyi src/ccert/cli/*.py) 
 PYTEST := $(BIN)/python -m pytest
 ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 
-.PHONY: help demo test lint sanitize sanitized fuzz valgrind bench sdist clean
+.PHONY: help demo test lint sanitize sanitized fuzz valgrind bench vectors sdist clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -19,6 +19,7 @@ help:
 	@echo 'make fuzz      100 000 mutated chains, with the sanitizers (a few minutes)'
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
 	@echo 'make bench     offline verification beside cryptography and pyhanko-certvalidator: ratios'
+	@echo 'make vectors   the catalogue as files, for other implementations'
 	@echo 'make sdist     build the sdist, install it into an empty venv, shake hands'
 	@echo 'make clean     remove all that the others made'
 	@echo 'PYTHON=…       the Python to use ($(PYTHON)); it must run on the system'"'"'s libssl'
@@ -62,6 +63,11 @@ bench: $(VENV)/installed
 	$(PYTEST) bench -p no:cacheprovider --benchmark-columns=median,min,rounds \
 		--benchmark-group-by=param:kind $(ARGS)
 
+# What ccert must agree with, for other implementations: see docs/vectors.
+vectors: $(VENV)/tools
+	rm -rf vectors
+	$(BIN)/python docs/vectors/generate.py vectors $(ARGS)
+
 sdist: $(VENV)/installed
 	rm -rf dist
 	$(BIN)/python -m build --sdist
@@ -70,7 +76,7 @@ sdist: $(VENV)/installed
 	cd / && $(CURDIR)/$(VENV)/sdist/bin/python $(CURDIR)/tests/smoke.py
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist vectors src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
 
 # Installed, not linked to: what is tested is what users get.
 $(VENV)/installed: $(VENV)/tools $(SOURCES)
