@@ -173,6 +173,33 @@ def test_threads_share_a_context(host, clique):
     assert replaced > 10
 
 
+def test_detaching_amid_handshakes(host, clique):
+    """Threads shake hands on a context while ccert comes and goes: each handshake completes."""
+    context = host.stock(clique.root.pem)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    clients = [host.client(clique.leaf(eku=[pki.CLIENT])) for _ in range(2)]
+    failures = []
+    done = threading.Event()
+
+    def shake(client: ssl.SSLContext) -> None:
+        for _ in range(150):
+            pair = pairs.handshake(context, client)
+            if not pair.completed:
+                failures.append(pair.server.error)
+
+    threads = [threading.Thread(target=shake, args=[client]) for client in clients]
+    for thread in threads:
+        thread.start()
+    rounds = 0
+    while any(thread.is_alive() for thread in threads):
+        ccert.attach(context, trust_server_ccerts=True)
+        done.wait(0.001)  # lets the others have the GIL
+        ccert.detach(context)
+        rounds += 1
+    assert not failures
+    assert rounds > 10
+
+
 def test_fork_keeps_working(host, clique):
     """A forked worker serves with the context it inherited."""
     context = host.context(clique.root.pem, trust_server_ccerts=True)
