@@ -61,6 +61,15 @@ class Host:
             context.set_ciphers(f"DEFAULT:@SECLEVEL={chain.level}")
         return context
 
+    def verifier(self, chain: Chain, *, setting: bool) -> ccert.ChainVerifier:
+        """Make a verifier that trusts the chain's anchors, with its depth and level."""
+        return ccert.ChainVerifier(
+            cafile=self.anchors(chain),
+            trust_server_ccerts=setting,
+            verify_depth=chain.depth,
+            auth_level=chain.level,
+        )
+
     def stock(self, chain: Chain | bytes | None = None) -> ssl.SSLContext:
         """Make a server context without ccert."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

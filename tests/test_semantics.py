@@ -42,12 +42,7 @@ def test_row(number, clique, host):
 
 
 def _verdict(chain, host, setting: bool) -> str:
-    verifier = ccert.ChainVerifier(
-        cafile=host.anchors(chain),
-        trust_server_ccerts=setting,
-        verify_depth=chain.depth,
-        auth_level=chain.level,
-    )
+    verifier = host.verifier(chain, setting=setting)
     verdict = verifier.verify([certificate.der for certificate in chain.sent])
     return "T" if verdict.trust is ccert.Trust.TRUSTED else f"U{verdict.error_code}"
 

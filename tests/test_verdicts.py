@@ -62,12 +62,7 @@ def test_offline(case, setting, chain_of, judgement_of, host):
     """Without a connection the verdict is the oracle's, too, from DER and from a file."""
     chain = chain_of(case)
     judgement = judgement_of(case, setting)
-    verifier = ccert.ChainVerifier(
-        cafile=host.anchors(chain),
-        trust_server_ccerts=setting,
-        verify_depth=chain.depth,
-        auth_level=chain.level,
-    )
+    verifier = host.verifier(chain, setting=setting)
     verdict = verifier.verify([certificate.der for certificate in chain.sent])
     story = f"ccert: {verdict}\n{judgement.transcript}"
     assert (verdict.trust is ccert.Trust.TRUSTED) == judgement.trusted, story

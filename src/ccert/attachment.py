@@ -114,7 +114,7 @@ def attach(
     install(context, client_certs, trust_server_ccerts, verify_depth, anchors=anchors, sources=b"")
 
 
-def install(  # noqa: PLR0913
+def install(  # noqa: PLR0913 - attach()'s, and what only ServerContext knows
     context: ssl.SSLContext,
     client_certs: str | None,
     trust_server_ccerts: bool,
@@ -202,7 +202,7 @@ def _ssl_ctx(context: ssl.SSLContext) -> Any:  # noqa: ANN401 - cdata
 
     With ssl's own class, whatever the context's: an application's might make other objects.
     """
-    create: Any = ssl.SSLObject._create  # type: ignore[attr-defined] # noqa: SLF001
+    create: Any = ssl.SSLObject._create  # type: ignore[attr-defined] # noqa: SLF001 - see above
     with _openssl.Probe() as probe:
         throw_away = create(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True, context=context)
-        return probe.ssl_ctx(throw_away._sslobj)  # noqa: SLF001
+        return probe.ssl_ctx(throw_away._sslobj)  # noqa: SLF001 - what OpenSSL points at
