@@ -164,9 +164,10 @@ int ccert_verify_callback(X509_STORE_CTX *sc, void *arg)
         trusted = ask = false;
         (void)refuse(sc);
     }
+    if (policy != NULL) /* else OpenSSL decided alone */
+        count(context, trusted, swapped);
     ccert_policy_leave(context);
 
-    count(context, trusted, swapped);
     if (!trusted && !ask) {
         (void)ERR_clear_last_mark();
         return 0;

@@ -237,9 +237,12 @@ def test_stats_count(host, clique):
         None,
     ):
         pairs.handshake(context, host.client(chain))
-    assert ccert.stats(context) == ccert.Stats(
-        verified=4, trusted=3, trusted_as_server=2, untrusted=1
-    )
+    told = ccert.Stats(verified=4, trusted=3, trusted_as_server=2, untrusted=1)
+    assert ccert.stats(context) == told
+    ccert.detach(context)
+    pairs.handshake(context, host.client(clique.leaf(eku=[pki.CLIENT])))
+    ccert.attach(context)
+    assert ccert.stats(context) == told  # what OpenSSL decided meanwhile is not ours
 
 
 # -- what it refuses: arguments --
