@@ -10,6 +10,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from ccert.errors import CcertError, ConfigError, UnsupportedRuntime
+from ccert.verdict import Trust
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,9 +26,6 @@ except ImportError as error:  # a missing symbol, or never built
     ) from error
 
 __all__ = [
-    "ANONYMOUS",
-    "TRUSTED",
-    "UNTRUSTED",
     "Probe",
     "Verifier",
     "certificate",
@@ -39,9 +37,11 @@ __all__ = [
     "versions_differ",
 ]
 
-ANONYMOUS: int = lib.CCERT_ANONYMOUS
-UNTRUSTED: int = lib.CCERT_UNTRUSTED
-TRUSTED: int = lib.CCERT_TRUSTED
+_TRUST = {
+    lib.CCERT_ANONYMOUS: Trust.ANONYMOUS,
+    lib.CCERT_UNTRUSTED: Trust.UNTRUSTED,
+    lib.CCERT_TRUSTED: Trust.TRUSTED,
+}
 
 _NOT_READY = {
     lib.CCERT_PEER_GONE: "the TLS connection is closed",
@@ -222,18 +222,25 @@ def _signature(c: Any) -> dict[str, Any] | None:  # noqa: ANN401 - cdata
 
 
 def _verdict(c: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
-    facts: dict[str, Any] = {
-        name: _text(getattr(c, name)) for name in ("error", "subject", "issuer")
+    return {
+        "trust": _TRUST[c.trust],
+        "trusted_as_server": bool(c.trusted_as_server),
+        "error": _text(c.error),
+        "error_code": c.error_code,
+        "error_depth": None if c.error_depth < 0 else c.error_depth,
+        "subject": _text(c.subject),
+        "issuer": _text(c.issuer),
+        "fingerprint": _hex(c.trust, c.fingerprint),
+        "pubkey_fingerprint": _hex(c.trust, c.pubkey_fingerprint),
     }
-    facts |= {name: getattr(c, name) for name in ("trust", "error_code", "error_depth")}
-    facts["trusted_as_server"] = bool(c.trusted_as_server)
-    for name in ("fingerprint", "pubkey_fingerprint"):
-        facts[name] = bytes(ffi.buffer(getattr(c, name)))
-    return facts
+
+
+def _hex(trust: int, digest: Any) -> str:  # noqa: ANN401 - cdata
+    return "" if trust == lib.CCERT_ANONYMOUS else ffi.buffer(digest)[:].hex(":").upper()
 
 
 def peer_facts(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
-    """Gather the facts of a finished handshake; keys are the fields of ``ccert_peer``.
+    """Gather the facts of a finished handshake: the fields of ``ccert.Peer``.
 
     Raises:
         CcertError: there is no finished, open TLS connection to tell about.

@@ -17,7 +17,7 @@ from ccert import _openssl
 from ccert.errors import ConfigError
 from ccert.files import anchors_in_directory, certificate_blocks, load_anchors, read_text
 from ccert.settings import check_settings, warn_of_many_anchors
-from ccert.verdict import Trust, Verdict, verdict_fields
+from ccert.verdict import Trust, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,7 +154,7 @@ class ChainVerifier:
                 decoded.append(self._certificates.decode(der))
             except ConfigError as error:
                 return _undecodable(depth, str(error))
-        return Verdict(**verdict_fields(self._verifier.verify(decoded, moment)))
+        return Verdict(**self._verifier.verify(decoded, moment))
 
 
 def _ders(chain: bytes | StrPath | Sequence[bytes | x509.Certificate]) -> list[bytes]:

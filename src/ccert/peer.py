@@ -10,7 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from ccert.objects import connection_facts
-from ccert.verdict import Verdict, verdict_fields
+from ccert.verdict import Verdict
 
 if TYPE_CHECKING:
     import ssl
@@ -142,4 +142,4 @@ def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
     facts = connection_facts(ssl_object)
     for name in ("server_signature", "client_signature"):
         facts[name] = Signature(**facts[name]) if facts[name] else None
-    return Peer(**verdict_fields(facts))
+    return Peer(**facts)

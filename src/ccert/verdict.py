@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Any
 
-from ccert import _openssl
-
-__all__ = ["Trust", "Verdict", "verdict_fields"]
+__all__ = ["Trust", "Verdict"]
 
 
 class Trust(enum.Enum):
@@ -50,21 +47,3 @@ class Verdict:
     issuer: str
     fingerprint: str
     pubkey_fingerprint: str
-
-
-_TRUST = {
-    _openssl.ANONYMOUS: Trust.ANONYMOUS,
-    _openssl.UNTRUSTED: Trust.UNTRUSTED,
-    _openssl.TRUSTED: Trust.TRUSTED,
-}
-
-
-def verdict_fields(facts: dict[str, Any]) -> dict[str, Any]:
-    """Turn C's facts into the fields of a :class:`Verdict`; others stay as they are."""
-    trust = _TRUST[facts["trust"]]
-    fields = {**facts, "trust": trust}
-    for name in ("fingerprint", "pubkey_fingerprint"):
-        fields[name] = "" if trust is Trust.ANONYMOUS else facts[name].hex(":").upper()
-    if facts["error_depth"] < 0:
-        fields["error_depth"] = None
-    return fields
