@@ -12,6 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import datetime
     from pathlib import Path
 
     from cases import Chain
@@ -47,16 +48,19 @@ def is_server_only(leaf: Path) -> bool:
     return server in usages and client not in usages
 
 
-def judge(chain: Chain, directory: Path, *, setting: bool) -> Judgement:
-    """Judge a chain as a TLS server with the setting off or on would have to."""
+def judge(
+    chain: Chain, directory: Path, *, setting: bool, at: datetime.datetime | None = None
+) -> Judgement:
+    """Judge a chain, then or now, as a TLS server with the setting off or on would have to."""
     leaf, others, anchors = (directory / name for name in ("leaf.pem", "sent.pem", "anchors.pem"))
     leaf.write_bytes(chain.sent[0].pem)
     others.write_bytes(b"".join(certificate.pem for certificate in chain.sent[1:]))
     anchors.write_bytes(chain.anchors)
     as_server = setting and is_server_only(leaf)
     untrusted = ["-untrusted", others] if chain.sent[1:] else []
+    moment = ["-attime", str(int(at.timestamp()))] if at else []
     status, transcript = _run(
-        "openssl", "verify", "-no-CApath", "-no-CAstore", "-CAfile", anchors, *untrusted,
+        "openssl", "verify", "-no-CApath", "-no-CAstore", "-CAfile", anchors, *untrusted, *moment,
         "-auth_level", str(chain.level), "-verify_depth", str(chain.depth + 1),
         "-purpose", "sslserver" if as_server else "sslclient", leaf,
     )  # fmt: skip

@@ -67,16 +67,43 @@ def to_pem(der: bytes, kind: str = "CERTIFICATE") -> bytes:
     return f"-----BEGIN {kind}-----\n{lines}-----END {kind}-----\n".encode()
 
 
+class Source:
+    """Where certificates take time, serial numbers and keys from: here, the system."""
+
+    deterministic = False  # whether ECDSA signs as in RFC 6979
+
+    def now(self) -> datetime.datetime:
+        return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+
+    def serial(self) -> int:
+        return x509.random_serial_number()
+
+    def key(self) -> ec.EllipticCurvePrivateKey:
+        return ec.generate_private_key(ec.SECP256R1())
+
+    def rsa_key(self, bits: int, serial: int) -> rsa.RSAPrivateKey:
+        """Make a key with OpenSSL's CLI, which makes small ones, too."""
+        del serial
+        command = ["openssl", "genrsa", str(bits)]
+        pem = subprocess.run(command, check=True, capture_output=True).stdout
+        return serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+
+
+SOURCE = Source()  # docs/vectors/generate.py replaces it
+
+
 def new_key() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
+    return SOURCE.key()
+
+
+def rsa_key(bits: int, serial: int = 0) -> rsa.RSAPrivateKey:
+    """One key a size and serial: RSA keys are slow to make."""
+    return _rsa_key(SOURCE, bits, serial)
 
 
 @functools.cache
-def rsa_key(bits: int, serial: int = 0) -> rsa.RSAPrivateKey:
-    """One key a size and serial: RSA keys are slow to make, and OpenSSL's CLI makes small ones."""
-    del serial
-    pem = subprocess.run(["openssl", "genrsa", str(bits)], check=True, capture_output=True).stdout
-    return serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+def _rsa_key(source: Source, bits: int, serial: int) -> rsa.RSAPrivateKey:
+    return source.rsa_key(bits, serial)
 
 
 def common_name(name: str) -> x509.Name:
@@ -142,20 +169,20 @@ def issue(
     Args:
         eku: usages, or the octets of the extension's value; None: no extension.
         second_eku: a second extension of that type, which RFC 5280 forbids.
-        start, end: validity, from now.
+        start, end: validity, from the source's now.
         patch: changes the to-be-signed part, which is signed again.
         digest: of the signature, else SHA-256; MD5 and SHA-1 are possible.
     """
     name = common_name(subject) if isinstance(subject, str) else subject
     key = key or new_key()
     signer = issuer.key if issuer else key
-    now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    now = SOURCE.now()
     builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(issuer.name if issuer else name)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(SOURCE.serial())
         .not_valid_before(now + start)
         .not_valid_after(now + end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -180,7 +207,10 @@ def issue(
         builder = builder.add_extension(
             extension(_PLACEHOLDER, eku_der(*second_eku)), critical=False
         )
-    certificate = builder.sign(signer, hashes.SHA256())
+    ecdsa = isinstance(signer, ec.EllipticCurvePrivateKey)
+    certificate = builder.sign(
+        signer, hashes.SHA256(), ecdsa_deterministic=SOURCE.deterministic if ecdsa else None
+    )
     encoded = certificate.public_bytes(serialization.Encoding.DER)
 
     def change(tbs: bytes) -> bytes:
@@ -211,7 +241,7 @@ def resign(
     tbs = change(certificate.tbs_certificate_bytes)
     if isinstance(signer, ec.EllipticCurvePrivateKey):
         algorithm = der(0x30, oid_der(certificate.signature_algorithm_oid.dotted_string))
-        signature = signer.sign(tbs, ec.ECDSA(digest))
+        signature = signer.sign(tbs, ec.ECDSA(digest, deterministic_signing=SOURCE.deterministic))
     else:
         arc = _RSA_ALGORITHMS[digest.name]
         old = der(0x30, oid_der("1.2.840.113549.1.1.11") + b"\x05\x00")
