@@ -77,7 +77,7 @@ static void verify(ccert_verifier *verifier, X509 *const chain[2])
 {
     ccert_verdict verdict;
 
-    must(ccert_verifier_verify(verifier, chain, 2, (int64_t)time(NULL), &verdict)
+    must(ccert_verifier_verify(verifier, 1, chain, 2, (int64_t)time(NULL), &verdict)
              && verdict.trust == CCERT_TRUSTED && verdict.trusted_as_server,
          "verify the chain");
 }
@@ -106,7 +106,6 @@ static double median(double *values, int count)
 int main(int argc, char **argv)
 {
     static double floor_ns[ROUNDS], verify_ns[ROUNDS], ratio[ROUNDS];
-    const ccert_settings settings = {.trust_server_ccerts = 1, .verify_depth = 9};
     int rounds = argc == 6 ? atoi(argv[4]) : 0, iterations = argc == 6 ? atoi(argv[5]) : 0;
     ccert_verifier *verifier;
     X509 *chain[2], *root;
@@ -119,7 +118,7 @@ int main(int argc, char **argv)
     root = read_certificate(argv[3], true);
     claims[0] = claim_of(chain[0], chain[1]);
     claims[1] = claim_of(chain[1], root);
-    verifier = ccert_verifier_new(&settings, 2);
+    verifier = ccert_verifier_new(9, 2);
     must(verifier != NULL && ccert_verifier_load(verifier, argv[3], NULL), "load the root");
 
     for (int round = 0; round < rounds; round++) {

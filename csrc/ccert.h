@@ -49,6 +49,7 @@ void ccert_connection_free(ccert_connection *connection);
 
 typedef struct {
     int trust_server_ccerts;   /* verify serverAuth-only leaves as servers */
+    int observe;               /* only tell what that would change */
     int ask;                   /* go on after a failed verification */
     int verify_depth;          /* Postfix's: OpenSSL's is one more */
     const char *trust_sources; /* names of CAfile and CApath, for the session id context */
@@ -96,6 +97,7 @@ typedef struct {
 
 typedef struct {
     ccert_verdict verdict;
+    int observed;     /* the policy is to observe, and there is a certificate */
     int certificates; /* how many the client sent, leaf first */
     unsigned char **der;
     int *der_size;
@@ -117,14 +119,18 @@ typedef struct ccert_verifier ccert_verifier;
 
 X509 *ccert_certificate_new(const unsigned char *der, size_t size);
 void ccert_certificate_free(X509 *certificate);
+/* Is this one of its names (X509_check_host(3))?  What cannot be told is no. */
+int ccert_certificate_matches(X509 *certificate, const char *name, size_t size);
 
-ccert_verifier *ccert_verifier_new(const ccert_settings *settings, int auth_level);
+ccert_verifier *ccert_verifier_new(int verify_depth, int auth_level);
+/* As the connection's server verifies; NULL: it is gone, or out of memory. */
+ccert_verifier *ccert_verifier_of(const ccert_connection *connection);
 void ccert_verifier_free(ccert_verifier *verifier);
 int ccert_verifier_load(ccert_verifier *verifier, const char *cafile, const char *capath);
 int ccert_verifier_trust(ccert_verifier *verifier, X509 *anchor);
 int ccert_verifier_anchors(ccert_verifier *verifier); /* how many it has loaded */
 /* chain: as sent, leaf first.  at: time_t; *verdict is untouched on failure */
-int ccert_verifier_verify(ccert_verifier *verifier, X509 *const *chain, int count, int64_t at,
-                          ccert_verdict *verdict);
+int ccert_verifier_verify(const ccert_verifier *verifier, int trust_server_ccerts,
+                          X509 *const *chain, int count, int64_t at, ccert_verdict *verdict);
 
 #endif

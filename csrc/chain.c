@@ -13,46 +13,69 @@
 
 struct ccert_verifier {
     X509_STORE *store;
-    ccert_context context;
-    ccert_policy policy;
-    int depth, auth_level;
+    X509_VERIFY_PARAM *param; /* what an SSL's own says */
+    int auth_level;
 };
 
-X509 *ccert_certificate_new(const unsigned char *der, size_t size)
-{
-    const unsigned char *at = der;
-    X509 *certificate;
-
-    if (size > INT32_MAX)
-        return NULL;
-    certificate = d2i_X509(NULL, &at, (long)size);
-    if (certificate != NULL && at != der + size) { /* as libssl: nothing may follow */
-        X509_free(certificate);
-        certificate = NULL;
-    }
-    return certificate;
-}
-
-void ccert_certificate_free(X509 *certificate)
-{
-    X509_free(certificate);
-}
-
-ccert_verifier *ccert_verifier_new(const ccert_settings *settings, int auth_level)
+static ccert_verifier *verifier_new(void)
 {
     ccert_verifier *verifier = calloc(1, sizeof(*verifier));
 
     if (verifier == NULL)
         return NULL;
-    verifier->store = X509_STORE_new();
-    if (verifier->store == NULL) {
+    verifier->param = X509_VERIFY_PARAM_new();
+    if (verifier->param == NULL) {
         free(verifier);
         return NULL;
     }
-    verifier->policy.trust_server_ccerts = settings->trust_server_ccerts != 0;
-    verifier->depth = settings->verify_depth + 1; /* as policy.c */
+    return verifier;
+}
+
+ccert_verifier *ccert_verifier_new(int verify_depth, int auth_level)
+{
+    ccert_verifier *verifier = verifier_new();
+
+    if (verifier == NULL)
+        return NULL;
+    verifier->store = X509_STORE_new();
     verifier->auth_level = auth_level;
-    atomic_init(&verifier->context.policy, &verifier->policy);
+    X509_VERIFY_PARAM_set_depth(verifier->param, verify_depth + 1); /* as policy.c */
+    if (verifier->store == NULL) {
+        ccert_verifier_free(verifier);
+        return NULL;
+    }
+    return verifier;
+}
+
+/* verify_store - the one that libssl verifies the connection's peer with; the caller's own */
+static X509_STORE *verify_store(SSL *ssl)
+{
+    X509_STORE *store = NULL; /* borrowed */
+
+    if (!SSL_get0_verify_cert_store(ssl, &store))
+        return NULL;
+    if (store == NULL)
+        store = SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl));
+    return X509_STORE_up_ref(store) ? store : NULL;
+}
+
+/* ccert_verifier_of - shares the store and copies the rest: it may outlive the connection */
+ccert_verifier *ccert_verifier_of(const ccert_connection *connection)
+{
+    SSL *ssl = atomic_load(&connection->ssl); /* borrowed: the caller holds Python's object */
+    ccert_verifier *verifier = ssl == NULL ? NULL : verifier_new();
+    unsigned long suite_b;
+
+    if (verifier == NULL)
+        return NULL;
+    suite_b = (unsigned long)SSL_set_cert_flags(ssl, 0) & SSL_CERT_FLAG_SUITEB_128_LOS;
+    verifier->auth_level = SSL_get_security_level(ssl);
+    verifier->store = verify_store(ssl);
+    if (verifier->store == NULL || !X509_VERIFY_PARAM_set1(verifier->param, SSL_get0_param(ssl))
+        || !X509_VERIFY_PARAM_set_flags(verifier->param, suite_b)) {
+        ccert_verifier_free(verifier);
+        return NULL;
+    }
     return verifier;
 }
 
@@ -61,6 +84,7 @@ void ccert_verifier_free(ccert_verifier *verifier)
     if (verifier == NULL)
         return;
     X509_STORE_free(verifier->store);
+    X509_VERIFY_PARAM_free(verifier->param);
     free(verifier);
 }
 
@@ -97,25 +121,26 @@ static int set_up(X509_STORE_CTX *sc, const ccert_verifier *verifier, int64_t at
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(sc); /* borrowed */
 
     X509_VERIFY_PARAM_set_auth_level(param, verifier->auth_level);
-    if (!X509_STORE_CTX_set_default(sc, "ssl_client"))
+    if (!X509_STORE_CTX_set_default(sc, "ssl_client")
+        || !X509_VERIFY_PARAM_set1(param, verifier->param))
         return 0;
-    X509_VERIFY_PARAM_set_depth(param, verifier->depth);
     X509_VERIFY_PARAM_set_time(param, (time_t)at);
     return 1;
 }
 
-static int judge(X509_STORE_CTX *sc, ccert_verifier *verifier, X509 *leaf, ccert_verdict *verdict)
+static int judge(X509_STORE_CTX *sc, bool trust_server_ccerts, X509 *leaf, ccert_verdict *verdict)
 {
-    bool trusted = ccert_verify_callback(sc, &verifier->context) > 0;
-    bool as_server =
-        trusted && verifier->policy.trust_server_ccerts && ccert_lists_server_only(leaf);
+    ccert_policy policy = {.trust_server_ccerts = trust_server_ccerts};
+    ccert_context context = {.policy = &policy}; /* this verification's own, counters and all */
+    bool trusted = ccert_verify_callback(sc, &context) > 0;
+    bool as_server = trusted && trust_server_ccerts && ccert_lists_server_only(leaf);
 
     return ccert_verdict_tell(leaf, X509_STORE_CTX_get_error(sc),
                               X509_STORE_CTX_get_error_depth(sc), as_server, verdict);
 }
 
-int ccert_verifier_verify(ccert_verifier *verifier, X509 *const *chain, int count, int64_t at,
-                          ccert_verdict *verdict)
+int ccert_verifier_verify(const ccert_verifier *verifier, int trust_server_ccerts,
+                          X509 *const *chain, int count, int64_t at, ccert_verdict *verdict)
 {
     STACK_OF(X509) *sent = borrow(chain, count);
     X509_STORE_CTX *sc = X509_STORE_CTX_new();
@@ -125,7 +150,7 @@ int ccert_verifier_verify(ccert_verifier *verifier, X509 *const *chain, int coun
 
     (void)ERR_set_mark(); /* an untrusted chain's reasons are of no use; see also verify.c */
     if (ok)
-        ok = judge(sc, verifier, chain[0], verdict);
+        ok = judge(sc, trust_server_ccerts != 0, chain[0], verdict);
     (void)ERR_pop_to_mark();
     X509_STORE_CTX_free(sc);
     sk_X509_free(sent);

@@ -18,6 +18,7 @@ typedef struct ccert_policy {
     struct ccert_policy *retired; /* private: the next policy that waits to be freed */
     uint64_t generation;          /* unique in this process, never 0 */
     bool trust_server_ccerts;
+    bool observe;
     bool ask;
     unsigned char digest[CCERT_DIGEST_SIZE]; /* of settings and trust material */
 } ccert_policy;
@@ -42,6 +43,7 @@ struct ccert_connection {
     _Atomic(SSL *) ssl;       /* borrowed; NULL once OpenSSL has freed it */
     uint64_t generation;      /* the policy that answered the ClientHello, 0: none */
     bool trust_server_ccerts; /* ... and its setting */
+    bool observe;             /* likewise */
     bool verified;            /* the callback ran in this handshake, and: */
     bool swapped;             /* it asked for a server's chain */
     int error_depth;

@@ -59,6 +59,7 @@ static int gather_verdict(SSL *ssl, const ccert_connection *connection, ccert_pe
     int depth = connection->verified ? connection->error_depth : -1;
     bool as_server = leaf != NULL && trusted_as_server(ssl, leaf, connection);
 
+    peer->observed = leaf != NULL && connection->observe;
     if (leaf != NULL && !gather_chain(ssl, leaf, peer))
         return 0;
     return ccert_verdict_tell(leaf, SSL_get_verify_result(ssl), depth, as_server, &peer->verdict);

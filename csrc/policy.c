@@ -72,6 +72,7 @@ static ccert_policy *policy_new(SSL_CTX *ctx, const ccert_settings *settings)
         return NULL;
     policy->generation = atomic_fetch_add(&generations, 1) + 1;
     policy->trust_server_ccerts = settings->trust_server_ccerts != 0;
+    policy->observe = settings->observe != 0;
     policy->ask = settings->ask != 0;
     if (!policy_digest(ctx, settings, policy->digest)) {
         free(policy);

@@ -112,6 +112,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     if (ok && policy != NULL) {
         connection->generation = policy->generation;
         connection->trust_server_ccerts = policy->trust_server_ccerts;
+        connection->observe = policy->observe;
         ok = id_context(ssl, policy, connection, digest)
              && SSL_set_session_id_context(ssl, digest, sizeof(digest));
     }

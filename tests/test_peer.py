@@ -249,3 +249,50 @@ def test_peer_is_a_value(host, clique):
     assert peer != dataclasses.replace(peer, trust=Trust.UNTRUSTED)
     assert "chain" not in repr(peer)
     assert hash(peer)
+
+
+@pytest.mark.parametrize(
+    ("certificate_names", "subject", "name", "expected"),
+    [
+        (["mx.example", "mx2.example"], "mx.example", "mx2.example", True),
+        (["mx.example"], "mx.example", "MX.Example", True),
+        (["mx.example"], "mx.example", "example", False),
+        (["*.a.example"], "x", "mx.a.example", True),
+        (["*.a.example"], "x", "b.mx.a.example", False),
+        (["m*.a.example"], "x", "mx.a.example", False),
+        (["mx2.example"], "mx.example", "mx.example", False),
+        ([], "mx.example", "mx.example", True),
+        ([], "MX", "mx", True),
+    ],
+)
+def test_matches(host, clique, certificate_names, subject, name, expected):
+    """A name matches as openssl verify -verify_hostname says; an untrusted peer's never does."""
+    leaf = pki.issue(subject, clique.ca, eku=[pki.SERVER], names=certificate_names)
+    chain = dataclasses.replace(clique.leaf(), sent=(leaf, clique.ca))
+    for setting in (False, True):
+        context = host.context(chain, trust_server_ccerts=setting)
+        peer = ccert.peer(pairs.handshake(context, host.client(chain)).server.tls)
+        assert peer.matches(name) is (expected and setting)
+    judge = subprocess.run(
+        [
+            "openssl", "verify", "-no_check_time", "-partial_chain", "-verify_hostname", name,
+            "-trusted", host.write("ca.pem", clique.ca.pem), host.write("leaf.pem", leaf.pem),
+        ],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    # openssl's own command allows wildcards within a label, which browsers and Python do not
+    assert (judge.returncode == 0) is (expected or certificate_names == ["m*.a.example"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".example", "mx.example.", "mx.example\0.evil", "mx..example", "ä.example", "*.example"],
+)
+def test_matches_host_names_only(host, clique, name):
+    """What OpenSSL would read as something else than one host is an error, trusted or not."""
+    chain = clique.leaf()
+    for setting in (False, True):
+        context = host.context(chain, trust_server_ccerts=setting)
+        peer = ccert.peer(pairs.handshake(context, host.client(chain)).server.tls)
+        with pytest.raises(ValueError, match="is no host name"):
+            peer.matches(name)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from ccert.settings import TrustServerCcerts
+
 try:
     from ccert._ffi import ffi, lib
 except ImportError as error:  # a missing symbol, or never built
@@ -29,6 +31,7 @@ __all__ = [
     "Probe",
     "Verifier",
     "certificate",
+    "certificate_matches",
     "counters",
     "install",
     "peer_facts",
@@ -174,7 +177,7 @@ def library() -> tuple[str, str]:
 def install(  # noqa: D417 - the struct's fields, of which one needs words
     ssl_ctx: Any,  # noqa: ANN401 - cdata
     *,
-    trust_server_ccerts: bool,
+    trust_server_ccerts: TrustServerCcerts,
     ask: bool,
     verify_depth: int,
     trust_sources: bytes,
@@ -188,7 +191,8 @@ def install(  # noqa: D417 - the struct's fields, of which one needs words
     settings = ffi.new(
         "ccert_settings *",
         {
-            "trust_server_ccerts": trust_server_ccerts,
+            "trust_server_ccerts": trust_server_ccerts is True,
+            "observe": trust_server_ccerts == "observe",
             "ask": ask,
             "verify_depth": verify_depth,
             "trust_sources": ffi.cast("char *", sources),
@@ -242,6 +246,8 @@ def _hex(trust: int, digest: Any) -> str:  # noqa: ANN401 - cdata
 def peer_facts(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
     """Gather the facts of a finished handshake: the fields of ``ccert.Peer``.
 
+    And "observer": if the policy is to observe, the :class:`Verifier` to do so with; else None.
+
     Raises:
         CcertError: there is no finished, open TLS connection to tell about.
     """
@@ -260,6 +266,7 @@ def peer_facts(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
     facts["chain"] = tuple(
         bytes(ffi.buffer(c.der[i], c.der_size[i])) for i in range(c.certificates)
     )
+    facts["observer"] = Verifier.of(connection) if c.observed else None
     return facts
 
 
@@ -275,18 +282,28 @@ def certificate(der: bytes) -> Any:  # noqa: ANN401 - cdata
     return ffi.gc(decoded, lib.ccert_certificate_free)
 
 
-class Verifier:
-    """An ``X509_STORE`` with the settings to verify by; see ``csrc/chain.c``."""
+def certificate_matches(decoded: Any, name: bytes) -> bool:  # noqa: ANN401 - cdata
+    """Tell whether a host name is one of a certificate's decoded by certificate()."""
+    return bool(lib.ccert_certificate_matches(decoded, name, len(name)))
 
-    def __init__(self, *, trust_server_ccerts: bool, verify_depth: int, auth_level: int) -> None:
-        settings = ffi.new(
-            "ccert_settings *",
-            {"trust_server_ccerts": trust_server_ccerts, "verify_depth": verify_depth},
-        )
-        verifier = lib.ccert_verifier_new(settings, auth_level)
+
+class Verifier:
+    """An ``X509_STORE`` and the parameters to verify by; see ``csrc/chain.c``."""
+
+    def __init__(self, verifier: Any) -> None:  # noqa: ANN401 - cdata
         if not verifier:
             raise MemoryError
         self._verifier = ffi.gc(verifier, lib.ccert_verifier_free)
+
+    @classmethod
+    def new(cls, *, verify_depth: int, auth_level: int) -> Self:
+        """Make one that trusts nobody yet."""
+        return cls(lib.ccert_verifier_new(verify_depth, auth_level))
+
+    @classmethod
+    def of(cls, connection: Any) -> Self:  # noqa: ANN401 - cdata
+        """Make one that verifies as the server of a connection that is open."""
+        return cls(lib.ccert_verifier_of(connection))
 
     def load(self, cafile: bytes | None, capath: bytes | None) -> None:
         """Load trusted CAs with OpenSSL's own loader."""
@@ -301,10 +318,12 @@ class Verifier:
         """Count the trusted CAs that are loaded; those of a directory are not yet."""
         return int(lib.ccert_verifier_anchors(self._verifier))
 
-    def verify(self, chain: list[Any], at: int) -> dict[str, Any]:
+    def verify(self, chain: list[Any], at: int, *, trust_server_ccerts: bool) -> dict[str, Any]:
         """Verify certificates decoded by certificate(), leaf first, at a Unix time."""
         out = ffi.new("ccert_verdict *")
-        done = lib.ccert_verifier_verify(self._verifier, chain, len(chain), at, out)
+        done = lib.ccert_verifier_verify(
+            self._verifier, trust_server_ccerts, chain, len(chain), at, out
+        )
         if not done:
             raise CcertError("verifying the chain: out of memory")
         return _verdict(out)

@@ -18,7 +18,7 @@ from ccert.objects import remembering
 from ccert.settings import VERIFY_MODES, check_settings, warn_of_many_anchors
 
 if TYPE_CHECKING:
-    from ccert.settings import ClientCerts
+    from ccert.settings import ClientCerts, TrustServerCcerts
 
 __all__ = ["Stats", "attach", "detach", "install", "stats"]
 
@@ -58,7 +58,7 @@ def attach(
     context: ssl.SSLContext,
     *,
     client_certs: ClientCerts | None = None,
-    trust_server_ccerts: bool = False,
+    trust_server_ccerts: TrustServerCcerts = False,
     verify_depth: int = 9,
 ) -> None:
     """Attach ccert to a server context that you already have.
@@ -117,7 +117,7 @@ def attach(
 def install(  # noqa: PLR0913 - attach()'s, and what only ServerContext knows
     context: ssl.SSLContext,
     client_certs: str | None,
-    trust_server_ccerts: bool,
+    trust_server_ccerts: TrustServerCcerts,
     verify_depth: int,
     *,
     anchors: int,

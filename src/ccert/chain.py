@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ccert import _openssl
 from ccert.errors import ConfigError
 from ccert.files import anchors_in_directory, certificate_blocks, load_anchors, read_text
+from ccert.observation import observe
 from ccert.settings import check_settings, warn_of_many_anchors
 from ccert.verdict import Trust, Verdict
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from ccert.files import StrPath
+    from ccert.settings import TrustServerCcerts
 
 __all__ = ["ChainVerifier"]
 
@@ -86,7 +88,7 @@ class ChainVerifier:
         cafile: StrPath | None = None,
         capath: StrPath | None = None,
         cadata: str | bytes | None = None,
-        trust_server_ccerts: bool = False,
+        trust_server_ccerts: TrustServerCcerts = False,
         verify_depth: int = 9,
         auth_level: int = 2,
     ) -> None:
@@ -95,11 +97,8 @@ class ChainVerifier:
             raise ConfigError(f"auth_level must be 0 to 5, not {auth_level!r}")
         if cafile is None and capath is None and cadata is None:
             raise ConfigError("nothing could be trusted: give cafile, capath or cadata")
-        self._verifier = _openssl.Verifier(
-            trust_server_ccerts=trust_server_ccerts,
-            verify_depth=verify_depth,
-            auth_level=auth_level,
-        )
+        self._trust_server_ccerts = trust_server_ccerts
+        self._verifier = _openssl.Verifier.new(verify_depth=verify_depth, auth_level=auth_level)
         self._certificates = _Certificates()
         load_anchors(self, cafile, capath, cadata)
         count = self._verifier.anchors() + (anchors_in_directory(capath) if capath else 0)
@@ -154,7 +153,11 @@ class ChainVerifier:
                 decoded.append(self._certificates.decode(der))
             except ConfigError as error:
                 return _undecodable(depth, str(error))
-        return Verdict(**self._verifier.verify(decoded, moment))
+        on = self._trust_server_ccerts is True
+        verdict = Verdict(**self._verifier.verify(decoded, moment, trust_server_ccerts=on))
+        if self._trust_server_ccerts == "observe":
+            observe(verdict, self._verifier, ders, moment)
+        return verdict
 
 
 def _ders(chain: bytes | StrPath | Sequence[bytes | x509.Certificate]) -> list[bytes]:

@@ -13,7 +13,7 @@ from ccert.settings import check_effect_without_anchors, check_settings
 
 if TYPE_CHECKING:
     from ccert.files import Password, StrPath
-    from ccert.settings import ClientCerts
+    from ccert.settings import ClientCerts, TrustServerCcerts
 
 __all__ = ["ServerContext"]
 
@@ -48,13 +48,15 @@ class ServerContext(ssl.SSLContext):
             with an untrusted certificate fails, one without a certificate does not
             (``ssl.CERT_OPTIONAL``); "require": both fail (``ssl.CERT_REQUIRED``).
         trust_server_ccerts: verify a certificate whose extended key usage lists serverAuth but not
-            clientAuth as a server's (Postfix 3.12: ``tls_trust_server_ccerts``).
+            clientAuth as a server's (Postfix 3.12: ``tls_trust_server_ccerts``).  "observe": a dry
+            run; verdicts are those of False, and :attr:`Peer.would_trust_as_server` tells what
+            True would do.
         verify_depth: as Postfix's ``smtpd_tls_ccert_verifydepth``, which OpenSSL reads as one more:
             with 9, ten intermediate CAs pass.
 
     Raises:
         ConfigError: a file or a setting is unusable, or would have no effect.
-        TypeError: ``trust_server_ccerts`` is no bool, or ``verify_depth`` no int.
+        TypeError: a setting is of the wrong type.
         UnsupportedRuntime: see :func:`attach`.
 
     Warns:
@@ -74,7 +76,7 @@ class ServerContext(ssl.SSLContext):
         capath: StrPath | None = None,
         cadata: str | bytes | None = None,
         client_certs: ClientCerts = "ask",
-        trust_server_ccerts: bool = False,
+        trust_server_ccerts: TrustServerCcerts = False,
         verify_depth: int = 9,
     ) -> None:
         check_settings(client_certs, trust_server_ccerts, verify_depth)

@@ -14,7 +14,7 @@ from typing import Any, cast
 from ccert._openssl import Probe, peer_facts
 from ccert.errors import CcertError
 
-__all__ = ["connection_facts", "remembering"]
+__all__ = ["connection_facts", "is_host_name", "remembering"]
 
 # Postfix's valid_hostname(): anything else it does not accept as a name, and nothing else may
 # reach a log line.
@@ -44,6 +44,11 @@ def remembering(base: type) -> type:
 @functools.cache
 def _subclass(base: type) -> type:
     return type(base.__name__, (_Remembers, base), {"__module__": base.__module__})
+
+
+def is_host_name(text: str) -> bool:
+    """Tell whether Postfix would take this for a host name."""
+    return _HOSTNAME.fullmatch(text) is not None
 
 
 def connection_facts(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> dict[str, Any]:
@@ -76,6 +81,6 @@ def connection_facts(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> dict[str, Any
             "objects were made while it was made, and it cannot be told from them"
         )
     facts = peer_facts(ssl_object._ccert_connection)  # noqa: SLF001 - ours
-    if not ssl_object._ccert_accepts_names or not _HOSTNAME.fullmatch(facts["server_name"]):  # noqa: SLF001
+    if not ssl_object._ccert_accepts_names or not is_host_name(facts["server_name"]):  # noqa: SLF001
         facts["server_name"] = ""
     return facts

@@ -7,10 +7,13 @@ services understand them.
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
-from ccert.objects import connection_facts
-from ccert.verdict import Verdict
+from ccert import _openssl
+from ccert.objects import connection_facts, is_host_name
+from ccert.observation import observe
+from ccert.verdict import Trust, Verdict
 
 if TYPE_CHECKING:
     import ssl
@@ -115,6 +118,25 @@ class Peer(Verdict):
             "encryption_keysize": str(self.cipher_bits),
         }
 
+    def matches(self, name: str) -> bool:
+        """Tell whether a host name is one of the certificate's, as ``X509_check_host(3)`` does.
+
+        The subjectAltName's DNS names count, with wildcards for a whole label, or the CN if there
+        are none.  Never true unless TRUSTED: whoever signs a certificate writes any name into it.
+
+        Args:
+            name: such as "mx.partner.example"; IDNA's A-labels for others than ASCII.
+
+        Raises:
+            ValueError: this is no host name.  (OpenSSL would take ".example" for all below it.)
+        """
+        if not is_host_name(name):
+            raise ValueError(f"{name!r} is no host name")
+        if self.trust is not Trust.TRUSTED:
+            return False
+        leaf = _openssl.certificate(self.chain[0])
+        return _openssl.certificate_matches(leaf, name.encode("ascii"))
+
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text.lower())
@@ -142,4 +164,8 @@ def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
     facts = connection_facts(ssl_object)
     for name in ("server_signature", "client_signature"):
         facts[name] = Signature(**facts[name]) if facts[name] else None
-    return Peer(**facts)
+    observer = facts.pop("observer")
+    found = Peer(**facts)
+    if observer:
+        observe(found, observer, found.chain, int(time.time()))
+    return found

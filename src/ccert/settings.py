@@ -11,12 +11,14 @@ from ccert.errors import ConfigError
 __all__ = [
     "VERIFY_MODES",
     "ClientCerts",
+    "TrustServerCcerts",
     "check_effect_without_anchors",
     "check_settings",
     "warn_of_many_anchors",
 ]
 
 ClientCerts = Literal["ask", "optional", "require"]
+TrustServerCcerts = bool | Literal["observe"]
 
 VERIFY_MODES = {
     "ask": ssl.CERT_OPTIONAL,
@@ -37,19 +39,21 @@ def check_settings(
         raise ConfigError(
             f'client_certs must be "ask", "optional" or "require", not {client_certs!r}'
         )
-    if not isinstance(trust_server_ccerts, bool):
-        raise TypeError(f"trust_server_ccerts must be True or False, not {trust_server_ccerts!r}")
+    if not isinstance(trust_server_ccerts, bool) and trust_server_ccerts != "observe":
+        raise TypeError(
+            f'trust_server_ccerts must be True, False or "observe", not {trust_server_ccerts!r}'
+        )
     if not isinstance(verify_depth, int) or isinstance(verify_depth, bool):
         raise TypeError(f"verify_depth must be an int, not {verify_depth!r}")
     if not 0 <= verify_depth <= _MAX_DEPTH:
         raise ConfigError(f"verify_depth must be 0 to {_MAX_DEPTH}, not {verify_depth}")
 
 
-def check_effect_without_anchors(client_certs: str, trust_server_ccerts: bool) -> None:
+def check_effect_without_anchors(client_certs: str, trust_server_ccerts: object) -> None:
     """Raise ConfigError if the settings are in vain because no CA is trusted."""
     if trust_server_ccerts:
         raise ConfigError(
-            "trust_server_ccerts=True has no effect without a trusted CA: "
+            f"trust_server_ccerts={trust_server_ccerts!r} has no effect without a trusted CA: "
             "give cafile, capath or cadata"
         )
     if client_certs != "ask":
@@ -59,9 +63,9 @@ def check_effect_without_anchors(client_certs: str, trust_server_ccerts: bool) -
         )
 
 
-def warn_of_many_anchors(trust_server_ccerts: bool, anchors: int, *, stacklevel: int) -> None:
+def warn_of_many_anchors(trust_server_ccerts: object, anchors: int, *, stacklevel: int) -> None:
     """Warn, at the caller that many levels up, if this is no longer a clique."""
-    if trust_server_ccerts and anchors > _CLIQUE_SIZE:
+    if trust_server_ccerts is True and anchors > _CLIQUE_SIZE:
         warnings.warn(
             f"trust_server_ccerts with {anchors} trusted CAs: a clique trusts a few, not the "
             "WebPKI, whose CAs issue such certificates to everybody",

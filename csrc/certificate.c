@@ -1,0 +1,35 @@
+/* certificate - one certificate that did not come by a handshake. */
+#include "internal.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+X509 *ccert_certificate_new(const unsigned char *der, size_t size)
+{
+    const unsigned char *at = der;
+    X509 *certificate;
+
+    if (size > INT32_MAX)
+        return NULL;
+    certificate = d2i_X509(NULL, &at, (long)size);
+    if (certificate != NULL && at != der + size) { /* as libssl: nothing may follow */
+        X509_free(certificate);
+        certificate = NULL;
+    }
+    return certificate;
+}
+
+void ccert_certificate_free(X509 *certificate)
+{
+    X509_free(certificate);
+}
+
+int ccert_certificate_matches(X509 *certificate, const char *name, size_t size)
+{
+    int result;
+
+    (void)ERR_set_mark();
+    result = X509_check_host(certificate, name, size, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL);
+    (void)ERR_pop_to_mark();
+    return result == 1;
+}
