@@ -4,7 +4,7 @@ export PYTHON
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(wildcard csrc/* src/ccert/*.py src/ccert/*.pyi src/ccert/cli/*.py) \
+SOURCES := $(wildcard csrc/* src/ccert/*.py src/ccert/*.pyi src/ccert/*/*.py) \
 	build_ffi.py setup.py pyproject.toml README.md
 PYTEST := $(BIN)/python -m pytest
 ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)

@@ -1,0 +1,23 @@
+"""The only package that touches the C library: each C result becomes a value or an exception."""
+
+from ccert._openssl.certificate import certificate, certificate_matches
+from ccert._openssl.facts import peer_facts
+from ccert._openssl.library import library, ssl_module_file, versions_differ
+from ccert._openssl.policy import counters, install, remove, send_ca_names
+from ccert._openssl.probe import Probe
+from ccert._openssl.verifier import Verifier
+
+__all__ = [
+    "Probe",
+    "Verifier",
+    "certificate",
+    "certificate_matches",
+    "counters",
+    "install",
+    "library",
+    "peer_facts",
+    "remove",
+    "send_ca_names",
+    "ssl_module_file",
+    "versions_differ",
+]

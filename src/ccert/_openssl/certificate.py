@@ -1,0 +1,27 @@
+"""Certificates that did not come by a handshake; see ``csrc/certificate.c``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ccert._openssl.library import ffi, lib, reason
+from ccert.errors import ConfigError
+
+__all__ = ["certificate", "certificate_matches"]
+
+
+def certificate(der: bytes) -> Any:  # noqa: ANN401 - cdata
+    """Decode a certificate into an ``X509 *``.
+
+    Raises:
+        ConfigError: OpenSSL cannot decode it, or more octets follow.
+    """
+    decoded = lib.ccert_certificate_new(der, len(der))
+    if not decoded:
+        raise ConfigError(reason())
+    return ffi.gc(decoded, lib.ccert_certificate_free)
+
+
+def certificate_matches(decoded: Any, name: bytes) -> bool:  # noqa: ANN401 - cdata
+    """Tell whether a host name is one of a certificate's decoded by certificate()."""
+    return bool(lib.ccert_certificate_matches(decoded, name, len(name)))

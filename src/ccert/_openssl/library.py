@@ -1,0 +1,89 @@
+"""The extension: loaded, started, and its failures put into words.
+
+``ssl`` is imported before it: the loader then gives both the one libssl that ``_ssl`` was linked
+with.
+"""
+
+from __future__ import annotations
+
+import ssl  # noqa: F401 - see above
+from typing import Any
+
+from ccert.errors import ConfigError, UnsupportedRuntime
+
+try:
+    from ccert._ffi import ffi, lib
+except ImportError as error:  # a missing symbol, or never built
+    raise UnsupportedRuntime(
+        f"ccert's extension does not load: {error}.  Build it on this machine, with this Python "
+        "and this OpenSSL: in ccert's source directory, pip install --force-reinstall --no-deps ."
+    ) from error
+
+__all__ = [
+    "check",
+    "ffi",
+    "lib",
+    "library",
+    "reason",
+    "ssl_module_file",
+    "text_of",
+    "versions_differ",
+]
+
+
+def text_of(chars: Any) -> str:  # noqa: ANN401 - cdata
+    """Decode a C string."""
+    # OpenSSL's names are ASCII, certificates' are UTF-8 as OpenSSL converts them
+    return str(ffi.string(chars).decode("utf-8", "backslashreplace"))
+
+
+def reason() -> str:
+    """Take the reason of the failure just seen from OpenSSL's error queue, and empty it."""
+    text = ffi.new("char[256]")
+    return text_of(text) if lib.ccert_error(text, len(text)) else "out of memory"
+
+
+def check(result: int, doing: str) -> None:
+    """Raise ConfigError unless the C result says success; ``doing`` is in the user's words."""
+    if not result:
+        raise ConfigError(f"{doing}: {reason()}")
+
+
+def versions_differ(header: tuple[int, int], library: tuple[int, int]) -> str:
+    """Say why an extension built for ``header`` cannot run on ``library``; "" if it can.
+
+    Args:
+        header: major and minor version of the OpenSSL that the extension was built with.
+        library: major and minor version of the OpenSSL that is loaded.
+    """
+    if header[0] == library[0] and header <= library:
+        return ""
+    return (
+        "ccert was built for OpenSSL {}.{} and runs on {}.{}: "
+        "build it anew: in ccert's source directory, pip install --force-reinstall --no-deps ."
+    ).format(*header, *library)
+
+
+def _start() -> None:
+    if not lib.ccert_init():
+        raise UnsupportedRuntime(f"OpenSSL refuses ccert's start-up: {reason()}")
+    header, library = ffi.new("unsigned int[2]"), ffi.new("unsigned int[2]")
+    lib.ccert_header_version(header, header + 1)
+    lib.ccert_library_version(library, library + 1)
+    if difference := versions_differ((header[0], header[1]), (library[0], library[1])):
+        raise UnsupportedRuntime(difference)
+
+
+_start()
+
+
+def ssl_module_file() -> str:
+    """Tell where Python's ``ssl`` has its C part."""
+    import _ssl  # noqa: PLC0415 - wanted for messages only
+
+    return getattr(_ssl, "__file__", None) or "built into the interpreter"
+
+
+def library() -> tuple[str, str]:
+    """Tell the name and the path of the OpenSSL that ccert runs on."""
+    return text_of(lib.ccert_library_name()), text_of(lib.ccert_library_path())

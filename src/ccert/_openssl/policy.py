@@ -1,0 +1,58 @@
+"""What hangs on an ``SSL_CTX``; see ``csrc/policy.c``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ccert._openssl.library import check, ffi, lib
+
+if TYPE_CHECKING:
+    from ccert.settings import TrustServerCcerts
+
+__all__ = ["counters", "install", "remove", "send_ca_names"]
+
+
+def install(  # noqa: D417 - the struct's fields, of which one needs words
+    ssl_ctx: Any,  # noqa: ANN401 - cdata
+    *,
+    trust_server_ccerts: TrustServerCcerts,
+    ask: bool,
+    verify_depth: int,
+    trust_sources: bytes,
+) -> None:
+    """Install or replace the policy of an ``SSL_CTX``; a failure leaves it as it was.
+
+    Args:
+        trust_sources: names of CAfile and CApath, part of the session id context.
+    """
+    sources = ffi.from_buffer(trust_sources)
+    settings = ffi.new(
+        "ccert_settings *",
+        {
+            "trust_server_ccerts": trust_server_ccerts is True,
+            "observe": trust_server_ccerts == "observe",
+            "ask": ask,
+            "verify_depth": verify_depth,
+            "trust_sources": ffi.cast("char *", sources),
+            "trust_sources_size": len(trust_sources),
+        },
+    )
+    check(lib.ccert_policy_install(ssl_ctx, settings), "attaching ccert to the context")
+
+
+def remove(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata
+    """Give the ``SSL_CTX`` back to stock OpenSSL."""
+    check(lib.ccert_policy_remove(ssl_ctx), "detaching ccert from the context")
+
+
+def send_ca_names(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata
+    """Name the trusted CAs in the CertificateRequest (RFC 8446, 4.2.4)."""
+    check(lib.ccert_send_ca_names(ssl_ctx), "naming the trusted CAs to clients")
+
+
+def counters(ssl_ctx: Any) -> dict[str, int]:  # noqa: ANN401 - cdata
+    """Read the counters of an ``SSL_CTX``."""
+    out = ffi.new("ccert_counters *")
+    check(lib.ccert_policy_counters(ssl_ctx, out), "reading the counters")
+    names = ("verified", "trusted", "trusted_as_server", "untrusted")
+    return {name: getattr(out, name) for name in names}

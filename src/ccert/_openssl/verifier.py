@@ -1,0 +1,81 @@
+"""Verification without a connection; see ``csrc/chain.c``, ``csrc/verdict.c``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ccert._openssl.library import check, ffi, lib, text_of
+from ccert.errors import CcertError
+from ccert.verdict import Trust
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Verifier", "verdict_facts"]
+
+_TRUST = {
+    lib.CCERT_ANONYMOUS: Trust.ANONYMOUS,
+    lib.CCERT_UNTRUSTED: Trust.UNTRUSTED,
+    lib.CCERT_TRUSTED: Trust.TRUSTED,
+}
+
+
+def verdict_facts(c: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
+    """Read a ``ccert_verdict``: the fields of ``ccert.Verdict``."""
+    return {
+        "trust": _TRUST[c.trust],
+        "trusted_as_server": bool(c.trusted_as_server),
+        "error": text_of(c.error),
+        "error_code": c.error_code,
+        "error_depth": None if c.error_depth < 0 else c.error_depth,
+        "subject": text_of(c.subject),
+        "issuer": text_of(c.issuer),
+        "fingerprint": _hex(c.trust, c.fingerprint),
+        "pubkey_fingerprint": _hex(c.trust, c.pubkey_fingerprint),
+    }
+
+
+def _hex(trust: int, digest: Any) -> str:  # noqa: ANN401 - cdata
+    return "" if trust == lib.CCERT_ANONYMOUS else ffi.buffer(digest)[:].hex(":").upper()
+
+
+class Verifier:
+    """An ``X509_STORE`` and the parameters to verify by; see ``csrc/chain.c``."""
+
+    def __init__(self, verifier: Any) -> None:  # noqa: ANN401 - cdata
+        if not verifier:
+            raise MemoryError
+        self._verifier = ffi.gc(verifier, lib.ccert_verifier_free)
+
+    @classmethod
+    def new(cls, *, verify_depth: int, auth_level: int) -> Self:
+        """Make one that trusts nobody yet."""
+        return cls(lib.ccert_verifier_new(verify_depth, auth_level))
+
+    @classmethod
+    def of(cls, connection: Any) -> Self:  # noqa: ANN401 - cdata
+        """Make one that verifies as the server of a connection that is open."""
+        return cls(lib.ccert_verifier_of(connection))
+
+    def load(self, cafile: bytes | None, capath: bytes | None) -> None:
+        """Load trusted CAs with OpenSSL's own loader."""
+        loaded = lib.ccert_verifier_load(self._verifier, cafile or ffi.NULL, capath or ffi.NULL)
+        check(loaded, "loading trusted CAs")
+
+    def trust(self, anchor: Any) -> None:  # noqa: ANN401 - cdata
+        """Trust a certificate decoded by certificate()."""
+        check(lib.ccert_verifier_trust(self._verifier, anchor), "loading trusted CAs")
+
+    def anchors(self) -> int:
+        """Count the trusted CAs that are loaded; those of a directory are not yet."""
+        return int(lib.ccert_verifier_anchors(self._verifier))
+
+    def verify(self, chain: list[Any], at: int, *, trust_server_ccerts: bool) -> dict[str, Any]:
+        """Verify certificates decoded by certificate(), leaf first, at a Unix time."""
+        out = ffi.new("ccert_verdict *")
+        done = lib.ccert_verifier_verify(
+            self._verifier, trust_server_ccerts, chain, len(chain), at, out
+        )
+        if not done:
+            raise CcertError("verifying the chain: out of memory")
+        return verdict_facts(out)
