@@ -112,7 +112,18 @@ typedef struct {
 enum ccert_peer_result ccert_peer_new(ccert_connection *connection, ccert_peer **out);
 void ccert_peer_free(ccert_peer *peer);
 
-/* -- verification without a connection (chain.c) -- */
+/* -- certificates in PEM text (pem.c) -- */
+
+enum ccert_pem_result { CCERT_PEM_END, CCERT_PEM_CERTIFICATE, CCERT_PEM_BROKEN };
+
+typedef struct ccert_pem ccert_pem;
+
+ccert_pem *ccert_pem_new(const char *text, size_t size); /* text must outlive it */
+void ccert_pem_free(ccert_pem *pem);
+/* *der is lent until the next call; nothing comes after a broken block. */
+enum ccert_pem_result ccert_pem_next(ccert_pem *pem, const unsigned char **der, size_t *size);
+
+/* -- verification without a connection (certificate.c, chain.c) -- */
 
 typedef struct x509_st X509;
 typedef struct ccert_verifier ccert_verifier;

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <openssl/err.h>
+#include <openssl/sslerr.h>
 #include <openssl/x509v3.h>
 
 X509 *ccert_certificate_new(const unsigned char *der, size_t size)
@@ -13,6 +14,7 @@ X509 *ccert_certificate_new(const unsigned char *der, size_t size)
         return NULL;
     certificate = d2i_X509(NULL, &at, (long)size);
     if (certificate != NULL && at != der + size) { /* as libssl: nothing may follow */
+        ERR_raise(ERR_LIB_SSL, SSL_R_CERT_LENGTH_MISMATCH);
         X509_free(certificate);
         certificate = NULL;
     }

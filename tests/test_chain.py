@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import datetime
 import random
+import subprocess
 
 import pairs
 import pki
@@ -84,8 +85,11 @@ def test_bad_settings(host, clique):
     cafile = host.anchors(clique.root.pem)
     with pytest.raises(ConfigError, match="nothing could be trusted"):
         ccert.ChainVerifier()
-    for level in (-1, 6, True, "2"):
+    for level in (-1, 6):
         with pytest.raises(ConfigError, match="auth_level must be 0 to 5"):
+            ccert.ChainVerifier(cafile=cafile, auth_level=level)
+    for level in (True, "2", 2.0):
+        with pytest.raises(TypeError, match="auth_level must be an int"):
             ccert.ChainVerifier(cafile=cafile, auth_level=level)
     with pytest.raises(TypeError, match="trust_server_ccerts"):
         ccert.ChainVerifier(cafile=cafile, trust_server_ccerts="yes")
@@ -105,7 +109,7 @@ def test_half_broken_anchors(host, clique):
 def test_no_chain(verifier, host, tmp_path):
     """No certificate at all is not a verdict."""
     for chain in (b"nothing", host.keyfile, (), b""):
-        with pytest.raises(ConfigError, match="no certificate found"):
+        with pytest.raises(ConfigError, match=r"no (PEM )?certificate found|the file is empty"):
             verifier.verify(chain)
     with pytest.raises(ConfigError, match="No such file"):
         verifier.verify(tmp_path / "gone.pem")
@@ -167,3 +171,47 @@ def test_any_octets(octets):
     """Whatever stands in the place of a certificate, the verdict is UNTRUSTED, never a crash."""
     verifier = ccert.ChainVerifier(cadata=_template.der, trust_server_ccerts=True)
     assert verifier.verify([octets]).trust is Trust.UNTRUSTED
+
+
+def test_large_certificates_are_not_kept(verifier, clique):
+    """A stranger cannot fill the memory with certificates of any size."""
+    names = [f"{number}.example" for number in range(1000)]
+    for chain in (clique.leaf(), clique.leaf(names=names)):
+        verifier.verify(_pem(chain))
+    kept = verifier._certificates._decoded
+    assert max(map(len, kept)) < 1000
+    assert len(kept) == 2
+
+
+def test_directory_with_one_name_twice(clique, tmp_path):
+    """Threads that need a CA directory's files at once all get the verdict that one alone gets."""
+    roots = [pki.issue("One Root", ca=True) for _ in range(4)]
+    for number, root in enumerate(roots):
+        (tmp_path / f"{number}.pem").write_bytes(root.pem)
+    subprocess.run(["openssl", "rehash", tmp_path], check=True)
+    chains = [_pem(clique.anchored(root)) for root in roots]
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        for _ in range(60):
+            verifier = ccert.ChainVerifier(capath=tmp_path, trust_server_ccerts=True)
+            verdicts = threads.map(verifier.verify, chains * 2)
+            assert {verdict.trust for verdict in verdicts} == {Trust.TRUSTED}
+
+
+@pytest.mark.parametrize("name", ["a:b", "a\0b", "\ud800"])
+def test_names_that_no_loader_takes(tmp_path, name):
+    """What OpenSSL would read as another name, or the system as none, is an error of ours."""
+    for setting in ("cafile", "capath"):
+        with pytest.raises(ConfigError):
+            ccert.ChainVerifier(**{setting: f"{tmp_path}/{name}"})
+
+
+def test_wrong_types(verifier):
+    """Other types than documented are TypeErrors that say what is wanted."""
+    for chain in ([bytearray(b"x")], ["x"], [None]):
+        with pytest.raises(TypeError, match="a chain is a path"):
+            verifier.verify(chain)
+    for at in (0, "2026-11-23", datetime.date(2026, 11, 23)):
+        with pytest.raises(TypeError, match=r"at must be a datetime\.datetime"):
+            verifier.verify(b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", at)
+    with pytest.raises(TypeError, match="a path is wanted"):
+        ccert.ChainVerifier(capath=0)

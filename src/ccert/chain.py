@@ -6,16 +6,16 @@ The function that decides is the one that handshakes call (``csrc/chain.c``).
 from __future__ import annotations
 
 import collections
+import contextlib
 import datetime
 import os
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
 from ccert.errors import ConfigError
-from ccert.files import anchors_in_directory, certificate_blocks, load_anchors, read_text
+from ccert.files import anchors_in_directory, load_anchors, read_chain, read_file
 from ccert.observation import observe
 from ccert.settings import check_settings, warn_of_many_anchors
 from ccert.verdict import Trust, Verdict
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChainVerifier"]
 
-_CACHE_SIZE = 1024  # certificates, some 5 kB each
+_CACHE_SIZE = 1024  # certificates
+_CACHED_SIZE = 4096  # octets of DER, at most; decoded it is several times as much
 _UNSPECIFIED = 1  # X509_V_ERR_UNSPECIFIED
 
 
@@ -50,6 +51,8 @@ class _Certificates:
                 self._decoded.move_to_end(der)
                 return self._decoded[der]
         decoded = _openssl.certificate(der)
+        if len(der) > _CACHED_SIZE:  # strangers must not fill the memory
+            return decoded
         with self._lock:
             self._decoded[der] = decoded
             if len(self._decoded) > _CACHE_SIZE:
@@ -93,13 +96,18 @@ class ChainVerifier:
         auth_level: int = 2,
     ) -> None:
         check_settings("ask", trust_server_ccerts, verify_depth)
-        if isinstance(auth_level, bool) or auth_level not in range(6):
+        if not isinstance(auth_level, int) or isinstance(auth_level, bool):
+            raise TypeError(f"auth_level must be an int, not {auth_level!r}")
+        if auth_level not in range(6):
             raise ConfigError(f"auth_level must be 0 to 5, not {auth_level!r}")
         if cafile is None and capath is None and cadata is None:
             raise ConfigError("nothing could be trusted: give cafile, capath or cadata")
         self._trust_server_ccerts = trust_server_ccerts
         self._verifier = _openssl.Verifier.new(verify_depth=verify_depth, auth_level=auth_level)
         self._certificates = _Certificates()
+        # OpenSSL reads a directory's files one after the other, and other threads that look for
+        # the same name meanwhile find some of them: they would refuse what one alone trusts.
+        self._turn = threading.Lock() if capath is not None else contextlib.nullcontext()
         load_anchors(self, cafile, capath, cadata)
         count = self._verifier.anchors() + (anchors_in_directory(capath) if capath else 0)
         warn_of_many_anchors(trust_server_ccerts, count, stacklevel=3)
@@ -116,12 +124,12 @@ class ChainVerifier:
                 *(os.fsencode(path) if path is not None else None for path in (cafile, capath))
             )
         if cadata is not None:
-            ders = certificate_blocks(cadata) if isinstance(cadata, str) else [cadata]
-            if not ders:
-                raise ConfigError("no certificate found")
+            if isinstance(cadata, str) and "-----BEGIN TRUSTED " in cadata:
+                raise ConfigError("trust settings are for OpenSSL's file loader: give cafile=")
+            ders = read_chain("PEM", cadata.encode()) if isinstance(cadata, str) else [cadata]
             for number, der in enumerate(ders, 1):
                 try:
-                    self._verifier.trust(_openssl.certificate(der or b""))
+                    self._verifier.trust(_openssl.certificate(der))
                 except ConfigError as error:
                     raise ConfigError(f"certificate {number} is broken: {error}") from error
 
@@ -135,7 +143,8 @@ class ChainVerifier:
         Args:
             chain: a PEM file's path or content (bytes), or a sequence of DER bytes or of
                 ``cryptography`` certificates.  Octets that OpenSSL cannot decode make the chain
-                untrusted: on the wire they would end the handshake.
+                untrusted: on the wire they would end the handshake.  So would a chain of more than
+                100 kB (SSL_CTX_set_max_cert_list(3)), which is verified here.
             at: the moment to verify for; naive means UTC.  Default: now.
 
         Returns:
@@ -154,7 +163,8 @@ class ChainVerifier:
             except ConfigError as error:
                 return _undecodable(depth, str(error))
         on = self._trust_server_ccerts is True
-        verdict = Verdict(**self._verifier.verify(decoded, moment, trust_server_ccerts=on))
+        with self._turn:
+            verdict = Verdict(**self._verifier.verify(decoded, moment, trust_server_ccerts=on))
         if self._trust_server_ccerts == "observe":
             observe(verdict, self._verifier, ders, moment)
         return verdict
@@ -162,30 +172,29 @@ class ChainVerifier:
 
 def _ders(chain: bytes | StrPath | Sequence[bytes | x509.Certificate]) -> list[bytes]:
     if isinstance(chain, str | os.PathLike):
-        name = f"chain file {Path(chain)}"
-        return _from_pem(read_text("chain file", chain), name)
+        return read_chain(f"chain file {chain}", read_file("chain file", chain))
     if isinstance(chain, bytes):
-        return _from_pem(chain.decode("latin-1"), "chain")
+        return read_chain("chain", chain)
     ders = [item if isinstance(item, bytes) else _encoded(item) for item in chain]
     if not ders:
         raise ConfigError("chain: no certificate found")
     return ders
 
 
-def _from_pem(text: str, name: str) -> list[bytes]:
-    blocks = certificate_blocks(text)
-    if not blocks:
-        raise ConfigError(f"{name}: no certificate found")
-    return [block or b"" for block in blocks]
-
-
 def _encoded(certificate: x509.Certificate) -> bytes:
+    if not hasattr(certificate, "public_bytes"):
+        raise TypeError(
+            "a chain is a path, PEM bytes, or a sequence of DER bytes or cryptography's "
+            f"certificates; there is a {type(certificate).__name__} in it"
+        )
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - optional
 
     return certificate.public_bytes(Encoding.DER)
 
 
 def _unix_time(at: datetime.datetime) -> int:
+    if not isinstance(at, datetime.datetime):
+        raise TypeError(f"at must be a datetime.datetime, not {type(at).__name__}")
     aware = at if at.tzinfo else at.replace(tzinfo=datetime.timezone.utc)
     return int(aware.timestamp())
 

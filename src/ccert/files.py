@@ -6,7 +6,6 @@ that helps at two in the morning.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import ssl
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from ccert import _openssl
 from ccert.errors import ConfigError
 
 __all__ = [
@@ -21,10 +21,10 @@ __all__ = [
     "Password",
     "StrPath",
     "anchors_in_directory",
-    "certificate_blocks",
     "load_anchors",
     "load_identity",
-    "read_text",
+    "read_chain",
+    "read_file",
 ]
 
 StrPath = str | os.PathLike[str]
@@ -37,6 +37,7 @@ _CERTIFICATE = re.compile(
 _NO_CERTIFICATE = (
     "no PEM certificate found; if it is DER, convert it with openssl x509 -inform DER -in FILE"
 )
+_LARGEST = 64 << 20  # octets of a file
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
 
 
@@ -48,8 +49,8 @@ def load_identity(
     Raises:
         ConfigError: a file is missing, unreadable, empty, broken, or the two do not match.
     """
-    certificates = read_text("certificate file", certfile)
-    keys = certificates if keyfile is None else read_text("key file", keyfile)
+    certificates = _read_text("certificate file", certfile)
+    keys = certificates if keyfile is None else _read_text("key file", keyfile)
     if not _CERTIFICATE.search(certificates):
         swapped = " PRIVATE KEY-----" in certificates and keyfile is not None
         problem = (
@@ -120,7 +121,7 @@ def load_anchors(
         ConfigError: one of them is unusable.  A single broken block makes a file unusable.
     """
     if cafile is not None:
-        text = read_text("CA file", cafile)
+        text = _read_text("CA file", cafile)
         if not _CERTIFICATE.search(text):
             raise ConfigError(f"CA file {cafile}: {_NO_CERTIFICATE}")
         try:
@@ -147,48 +148,60 @@ def load_anchors(
 
 def anchors_in_directory(capath: StrPath) -> int:
     """Count the files in a CA directory that OpenSSL would look at."""
+    if not isinstance(capath, str | os.PathLike):
+        raise TypeError(f"CA directory: a path is wanted, not {type(capath).__name__}")
+    if os.pathsep in os.fspath(capath):
+        raise ConfigError(f"CA directory {capath}: OpenSSL takes {os.pathsep!r} for a list's")
     try:
         return sum(bool(_HASHED.fullmatch(name)) for name in os.listdir(capath))  # noqa: PTH208
     except OSError as error:
         raise ConfigError(f"CA directory {capath}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"CA directory {capath!r}: {error}") from error
 
 
-def certificate_blocks(text: str) -> list[bytes | None]:
-    """Decode the base64 of each PEM certificate in text; None where that is broken.
+def read_chain(what: str, chain: bytes) -> list[bytes]:
+    """Return the DER of each certificate in PEM text, as OpenSSL finds them.
 
-    TRUSTED CERTIFICATE blocks carry more than DER and are left to OpenSSL.
+    Octets that cannot be decoded may be among them, and b"" where a block is broken.
+
+    Raises:
+        ConfigError: there is none.
     """
-    return [
-        _base64(block[0]) for block in _CERTIFICATE.finditer(text) if "TRUSTED" not in block["kind"]
-    ]
+    ders = _openssl.pem_certificates(chain)
+    if not ders:
+        raise ConfigError(f"{what}: no PEM certificate found")
+    return ders
 
 
-def _base64(block: str) -> bytes | None:
-    lines = block.splitlines()
-    if not lines[-1].startswith("-----END"):
-        return None
-    try:
-        return base64.b64decode("".join(lines[1:-1]), validate=True)
-    except ValueError:
-        return None
-
-
-def read_text(what: str, path: StrPath) -> str:
+def read_file(what: str, path: StrPath) -> bytes:
     """Read a PEM file.
 
     Raises:
-        ConfigError: it cannot be read, or is empty.
+        ConfigError: it cannot be read, is empty, or far too large.
     """
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"{what}: a path is wanted, not {type(path).__name__}")
     if not os.fspath(path):
         raise ConfigError(f"{what}: the name is empty")
     try:
-        text = Path(path).read_text(encoding="latin-1")  # PEM may stand between any other text
+        with Path(path).open("rb") as file:
+            octets = file.read(_LARGEST + 1)
     except OSError as error:
         raise ConfigError(f"{what} {path}: {error.strerror}") from error
-    if not text.strip():
+    except ValueError as error:  # a NUL, or what the file system cannot encode
+        raise ConfigError(f"{what} {path!r}: {error}") from error
+    if not octets.strip():
         raise ConfigError(f"{what} {path}: the file is empty")
+    if len(octets) > _LARGEST:
+        raise ConfigError(f"{what} {path}: more than {_LARGEST >> 20} MB")
+    return octets
+
+
+def _read_text(what: str, path: StrPath) -> str:
+    text = read_file(what, path).decode("latin-1")  # PEM may stand between any other text
+    if not Path(path).is_file():
+        raise ConfigError(f"{what} {path}: a pipe can be read but once, and OpenSSL comes second")
     return text
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ccert import _openssl
 from ccert.objects import connection_facts, is_host_name
 from ccert.observation import observe
+from ccert.printable import printable
 from ccert.verdict import Trust, Verdict
 
 if TYPE_CHECKING:
@@ -90,8 +91,8 @@ class Peer(Verdict):
         """
         name = f" to {self.server_name}" if self.server_name else ""
         text = (
-            f"{self.trust.value} TLS connection established from {_printable(client)}{name}: "
-            f"{self.protocol} with cipher {self.cipher} "
+            f"{self.trust.value} TLS connection established from "
+            f"{printable(client.lower())}{name}: {self.protocol} with cipher {self.cipher} "
             f"({self.cipher_bits}/{self.cipher_algorithm_bits} bits)"
         )
         if self.key_exchange:
@@ -136,10 +137,6 @@ class Peer(Verdict):
             return False
         leaf = _openssl.certificate(self.chain[0])
         return _openssl.certificate_matches(leaf, name.encode("ascii"))
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text.lower())
 
 
 def _xtext(text: str) -> str:

@@ -3,6 +3,7 @@
 from ccert._openssl.certificate import certificate, certificate_matches
 from ccert._openssl.facts import peer_facts
 from ccert._openssl.library import library, ssl_module_file, versions_differ
+from ccert._openssl.pem import pem_certificates
 from ccert._openssl.policy import counters, install, remove, send_ca_names
 from ccert._openssl.probe import Probe
 from ccert._openssl.verifier import Verifier
@@ -16,6 +17,7 @@ __all__ = [
     "install",
     "library",
     "peer_facts",
+    "pem_certificates",
     "remove",
     "send_ca_names",
     "ssl_module_file",

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import ccert
+from ccert.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,10 @@ def _add_check_arguments(check: argparse.ArgumentParser) -> None:
 
 
 def _moment(text: str) -> datetime.datetime:
-    moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    try:
+        moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 2026-11-23T20:00:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
 
 
@@ -139,12 +143,27 @@ def _demo(_arguments: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; ``arguments`` defaults to those of the process."""
-    parsed = _parser().parse_args(arguments)
     try:
-        return int(parsed.run(parsed))
+        try:
+            parsed = _parser().parse_args(arguments)
+            status = int(parsed.run(parsed))
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()
     except ccert.CcertError as error:
-        sys.stderr.write(f"ccert: {error}\n")
-        return 2
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:  # of the output; commands answer for their input
+        if sys.stdout:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # whoever read it has seen enough
+            return 1
+        return _complain(f"cannot write: {error.strerror}")
+    return status
+
+
+def _complain(problem: str) -> int:
+    if sys.stderr:
+        sys.stderr.write(f"ccert: {printable(problem)}\n")
+    return 2

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-from typing import Any
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Details", "details"]
 
@@ -32,11 +36,11 @@ class Details:
         role: "leaf", "intermediate" or "root".
         subject: RFC 4514.
         issuer: RFC 4514.
-        usages: names of the extended key usage; None: no such extension.
+        usages: names of the extended key usage; None: no such extension, or see ``problem``.
         key: such as "EC 256", "RSA 2048".
         not_after: ISO 8601, UTC.
         fingerprint: SHA-256 of the DER, as in the verdict.
-        problem: why it, or a part of it, cannot be decoded.
+        problem: why it, or a part of it, cannot be decoded here.  OpenSSL may take it all the same.
     """
 
     role: str
@@ -56,7 +60,7 @@ class Details:
 
 
 def details(der: bytes, depth: int) -> Details:
-    """Decode what an administrator wants to see."""
+    """Decode what an administrator wants to see, as far as it can be."""
     fingerprint = hashlib.sha256(der).hexdigest()
     known: dict[str, Any] = {
         "role": "leaf" if depth == 0 else "intermediate",
@@ -64,16 +68,22 @@ def details(der: bytes, depth: int) -> Details:
     }
     try:
         certificate = x509.load_der_x509_certificate(der)
-        known["subject"] = certificate.subject.rfc4514_string()
-        known["issuer"] = certificate.issuer.rfc4514_string()
-        known["not_after"] = certificate.not_valid_after_utc.isoformat()
         if depth and certificate.subject == certificate.issuer:
             known["role"] = "root"
-        known["key"] = _key(certificate)
-        known["usages"] = _usages(certificate)
-    except ValueError as error:
-        return Details(**known, problem=str(error).splitlines()[0])
+    except Exception as error:  # noqa: BLE001 - strangers' certificates, and there are many ways
+        return Details(**known, problem=_words(error))
+    for name, read in _FIELDS.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                known[name] = read(certificate)
+        except Exception as error:  # noqa: BLE001 - likewise; the others are still of interest
+            known["problem"] = f"{name}: {_words(error)}"
     return Details(**known)
+
+
+def _words(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _key(certificate: x509.Certificate) -> str:
@@ -90,6 +100,13 @@ def _usages(certificate: x509.Certificate) -> list[str] | None:
         extension = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     except x509.ExtensionNotFound:
         return None
-    except x509.DuplicateExtension as error:
-        raise ValueError(str(error)) from error
     return [_USAGES.get(oid, oid.dotted_string) for oid in extension.value]
+
+
+_FIELDS: dict[str, Callable[[x509.Certificate], Any]] = {
+    "subject": lambda certificate: certificate.subject.rfc4514_string(),
+    "issuer": lambda certificate: certificate.issuer.rfc4514_string(),
+    "not_after": lambda certificate: certificate.not_valid_after_utc.isoformat(),
+    "key": _key,
+    "usages": _usages,
+}

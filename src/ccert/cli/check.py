@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import functools
 import json
-import smtplib
-import socket
-import ssl
-import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.text import Text
 
 from ccert.chain import ChainVerifier
 from ccert.cli.certificate import Details, details
 from ccert.cli.hints import hint
+from ccert.cli.presented import presented_chain
 from ccert.errors import CcertError, ConfigError
-from ccert.files import certificate_blocks, read_text
+from ccert.files import read_chain, read_file
+from ccert.printable import printable
 from ccert.verdict import Trust, Verdict
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["run"]
 
 _MANY = 50  # files, from which on a progress bar is welcome
-_TIMEOUT = 30  # seconds, for --connect
 _STYLES = {Trust.TRUSTED: "green", Trust.UNTRUSTED: "yellow"}
 
 
@@ -50,10 +46,10 @@ class _Report:
         verdict = dataclasses.asdict(self.chosen(setting))
         fields = {"file": self.name, **verdict, "trust": self.chosen(setting).trust.value}
         fields["certificates"] = [dataclasses.asdict(c) for c in self.certificates]
-        return json.dumps(fields, ensure_ascii=False)
+        return json.dumps(fields)  # ASCII: a certificate may hold what a terminal obeys
 
     def as_text(self, at: datetime.datetime) -> Iterator[Text]:
-        yield Text(self.name, style="bold")
+        yield Text(printable(self.name), style="bold")
         for depth, certificate in enumerate(self.certificates):
             yield Text(f"  {depth} {certificate.role:13}{_about(certificate, at)}")
         for word, verdict in (("off", self.off), ("on", self.on)):
@@ -70,8 +66,8 @@ def _about(certificate: Details, at: datetime.datetime) -> str:
     usages = ["any use"] if certificate.usages is None else certificate.usages or ["no use"]
     days = certificate.days_left(at)
     parts = [
-        _printable(certificate.subject) or "?",
-        certificate.problem or ", ".join(usages),
+        printable(certificate.subject) or "?",
+        printable(certificate.problem) or ", ".join(usages),
         certificate.key,
         _lifetime(days),
     ]
@@ -84,10 +80,6 @@ def _lifetime(days: int | None) -> str:
     return f"expires in {days} days" if days >= 0 else f"EXPIRED {-days} days ago"
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
 def _reason(verdict: Verdict) -> str:
     if verdict.trust is Trust.TRUSTED:
         return "as a server's chain" if verdict.trusted_as_server else "as a client's chain"
@@ -95,30 +87,12 @@ def _reason(verdict: Verdict) -> str:
 
 
 def _from_file(name: str) -> tuple[str, list[bytes]]:
-    blocks = certificate_blocks(read_text("chain file", name))
-    if not blocks:
-        raise ConfigError(f"chain file {name}: no PEM certificate found")
-    return name, [block or b"" for block in blocks]
+    what = f"chain file {name}"
+    return name, read_chain(what, read_file("chain file", name))
 
 
 def _from_server(address: str, starttls: str | None) -> tuple[str, list[bytes]]:
-    host, _, port = address.rpartition(":")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # we look at the chain, we do not talk
-    context.verify_mode = ssl.CERT_NONE
-    try:
-        with contextlib.ExitStack() as stack:
-            if starttls:
-                smtp = stack.enter_context(smtplib.SMTP(host, int(port), timeout=_TIMEOUT))
-                smtp.starttls(context=context)
-                tls: Any = smtp.sock
-            else:
-                plain = stack.enter_context(socket.create_connection((host, int(port)), _TIMEOUT))
-                tls = stack.enter_context(context.wrap_socket(plain, server_hostname=host))
-            chain = tls._sslobj.get_unverified_chain()  # noqa: SLF001 - public from 3.13 on
-            return address, [ssl.PEM_cert_to_DER_cert(c.public_bytes()) for c in chain]
-    except (OSError, smtplib.SMTPException, ValueError) as error:
-        raise ConfigError(f"{address}: {error}") from error
+    return address, presented_chain(address, starttls)
 
 
 class _Checker:
@@ -157,28 +131,35 @@ def run(arguments: argparse.Namespace) -> int:
     """Report on each chain; return the exit status: 0 all trusted, 1 not, 2 unusable input."""
     if not arguments.file and not arguments.connect:
         raise ConfigError("check: give a FILE or --connect HOST:PORT")
+    if arguments.starttls and not arguments.connect:
+        raise ConfigError("check: --starttls is for --connect")
     at = arguments.at or datetime.datetime.now(datetime.timezone.utc)
+    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         checker = _Checker(arguments, at)
     for warning in caught[:1]:
-        sys.stderr.write(f"ccert: warning: {warning.message}\n")
-    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True)
-    sources: Iterable[tuple[str, list[bytes]] | CcertError] = _sources(arguments)
-    if len(arguments.file) > _MANY and err.is_terminal:
-        sources = track(sources, "checking", total=len(arguments.file), console=err, transient=True)
+        err.print(Text(f"ccert: warning: {warning.message}"), soft_wrap=True)
+    count = len(arguments.file) + bool(arguments.connect)
     status = 0
-    for source in sources:
-        if isinstance(source, CcertError):
-            sys.stderr.write(f"ccert: {source}\n")
-            status = 2
-            continue
-        report = checker.report(*source)
-        if arguments.json:
-            print(report.as_json(arguments.trust_server_ccerts))
-        else:
-            for line in report.as_text(at):
-                out.print(line)
-        if report.chosen(arguments.trust_server_ccerts).trust is not Trust.TRUSTED:
-            status = max(status, 1)
+    with Progress(
+        console=err,
+        transient=True,
+        redirect_stdout=False,  # what is for a file stays for the file
+        redirect_stderr=False,
+        disable=count < _MANY or not err.is_terminal or out.is_terminal,
+    ) as progress:
+        for source in progress.track(_sources(arguments), total=count, description="checking"):
+            if isinstance(source, CcertError):
+                err.print(Text(f"ccert: {printable(str(source))}"), soft_wrap=True)
+                status = 2
+                continue
+            report = checker.report(*source)
+            if arguments.json:
+                print(report.as_json(arguments.trust_server_ccerts))
+            else:
+                for line in report.as_text(at):
+                    out.print(line)
+            if report.chosen(arguments.trust_server_ccerts).trust is not Trust.TRUSTED:
+                status = max(status, 1)
     return status
