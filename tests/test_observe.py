@@ -20,7 +20,7 @@ def _observed(host, chain, client_context, **settings) -> ccert.Peer:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_case(case, host, clique):
+def test_observing_every_case(case, host, clique):
     """Observing, a handshake and a file have the verdict of "no", and foretell that of "yes"."""
     chain = case.build(clique)
     off, on, observe = (
