@@ -30,6 +30,7 @@ FORMS = {
     "blank line within": lambda one, two: one.replace(BEGIN, BEGIN + b"\nx: y\n", 1) + two,
     "lone cr": lambda one, two: one.replace(b"\n", b"\r") + two,
     "nul before": lambda one, two: b"\0" + one + two,
+    "nul within a frame": lambda one, two: one.replace(b"E-----", b"E\0-----", 1) + two,
     "vertical tab": lambda one, two: one.replace(b"\nM", b"\n\x0bM", 1) + two,
     "file separator": lambda one, two: one.replace(b"\nM", b"\nM\x1c", 1) + two,
     "next line": lambda one, two: one.replace(b"\nM", b"\n\x85M", 1) + two,

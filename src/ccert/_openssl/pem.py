@@ -11,7 +11,8 @@ def pem_certificates(text: bytes) -> list[bytes]:
     """Return the DER of each certificate in PEM text; trust settings are left out.
 
     Octets that cannot be decoded may be among them.  Where OpenSSL finds a block that is broken,
-    it reads no further, and b"" stands for the rest.
+    it reads no further, and b"" stands for the rest; or for all if there is a NUL, over which
+    OpenSSL's own readers disagree.
     """
     pem = lib.ccert_pem_new(ffi.from_buffer("char[]", text), len(text))
     if not pem:
@@ -21,4 +22,6 @@ def pem_certificates(text: bytes) -> list[bytes]:
     found = []
     while (result := lib.ccert_pem_next(pem, der, size)) == lib.CCERT_PEM_CERTIFICATE:
         found.append(bytes(ffi.buffer(der[0], size[0])))
+    if found and b"\0" in text:
+        return [b""]
     return [*found, b""] if result == lib.CCERT_PEM_BROKEN else found
