@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 import socket
 import ssl
 import sys
@@ -18,6 +20,7 @@ import ccert
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import NoReturn
 
 VERSIONS = {"tls12": ssl.TLSVersion.TLSv1_2, "tls13": ssl.TLSVersion.TLSv1_3}
 
@@ -29,6 +32,19 @@ def pytest_report_header() -> list[str]:
         f"ccert {ccert.__version__} from {ccert.__file__}",
         f"{ssl.OPENSSL_VERSION}, Python {sys.version.split()[0]}, {versions}",
     ]
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test; in CI, where nothing may be missing, fail it."""
+    __tracebackhide__ = True
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
+def require_program(name: str) -> str:
+    """Return the path of a program that the test needs; without it the test is skipped."""
+    __tracebackhide__ = True
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    return path or unavailable(f"{name} is not installed")
 
 
 @dataclasses.dataclass(frozen=True)
