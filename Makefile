@@ -8,6 +8,8 @@ SOURCES := $(wildcard csrc/* src/ccert/*.py src/ccert/*.pyi src/ccert/*/*.py) \
 	build_ffi.py setup.py pyproject.toml README.md
 PYTEST := $(BIN)/python -m pytest
 ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
+# Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
+PEERS := gnutls-bin libnet-ssleay-perl postfix swaks
 
 .PHONY: help demo test lint sanitize sanitized fuzz valgrind bench vectors sdist clean
 
@@ -29,6 +31,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	@.ci/packages valgrind
+	@.ci/packages $(PEERS) || :
 	$(PYTEST) --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/installed
@@ -48,6 +51,7 @@ sanitize:
 sanitized: export CCERT_SANITIZE := 1
 sanitized: $(VENV)/installed
 	@.ci/packages valgrind
+	@.ci/packages $(PEERS) || :
 	LD_PRELOAD='$(ASAN)' ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		$(PYTEST) -p no:cacheprovider $(ARGS)
 
