@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 def test_public_names():
     """What users may rely on."""
     assert ccert.__all__ == [
-        "CcertError", "ChainVerifier", "ConfigError", "Peer", "ServerContext", "Signature", "Stats",
-        "Trust", "UnsupportedRuntime", "Verdict", "attach", "detach", "peer", "stats",
+        "AccessTable", "CcertError", "ChainVerifier", "ConfigError", "Peer", "ServerContext",
+        "Signature", "Stats", "Trust", "UnsupportedRuntime", "Verdict", "attach", "detach", "peer",
+        "stats",
     ]  # fmt: skip
     for name in ccert.__all__:
         assert getattr(ccert, name).__doc__, name

@@ -8,6 +8,7 @@ server's, in C, inside the handshake.
     Off by default, for a small clique with a few chosen CAs.  Read the README before you set it.
 """
 
+from ccert.access import AccessTable
 from ccert.attachment import Stats, attach, detach, stats
 from ccert.chain import ChainVerifier
 from ccert.context import ServerContext
@@ -16,6 +17,7 @@ from ccert.peer import Peer, Signature, peer
 from ccert.verdict import Trust, Verdict
 
 __all__ = [
+    "AccessTable",
     "CcertError",
     "ChainVerifier",
     "ConfigError",
