@@ -97,8 +97,9 @@ typedef struct {
 
 typedef struct {
     ccert_verdict verdict;
-    int observed;     /* the policy is to observe, and there is a certificate */
-    int certificates; /* how many the client sent, leaf first */
+    char error_issuer[256]; /* of the certificate at error_depth, if this handshake saw it */
+    int observed;           /* the policy is to observe, and there is a certificate */
+    int certificates;       /* how many the client sent, leaf first */
     unsigned char **der;
     int *der_size;
     int resumed;

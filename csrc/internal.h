@@ -47,6 +47,7 @@ struct ccert_connection {
     bool verified;            /* the callback ran in this handshake, and: */
     bool swapped;             /* it asked for a server's chain */
     int error_depth;
+    char error_issuer[256];                /* of the certificate there, if it is untrusted */
     int64_t expiry;                        /* time_t of the first notAfter in the chain */
     unsigned char name[CCERT_DIGEST_SIZE]; /* of the ClientHello's server_name extension */
 };

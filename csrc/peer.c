@@ -12,6 +12,11 @@
 #include <openssl/err.h>
 #include <openssl/objects.h>
 
+static void copy(char *out, size_t size, const char *text)
+{
+    OPENSSL_strlcpy(out, text == NULL ? "" : text, size);
+}
+
 /* -- chain and verdict -- */
 
 static int add_certificate(const X509 *certificate, ccert_peer *peer)
@@ -59,6 +64,8 @@ static int gather_verdict(SSL *ssl, const ccert_connection *connection, ccert_pe
     int depth = connection->verified ? connection->error_depth : -1;
     bool as_server = leaf != NULL && trusted_as_server(ssl, leaf, connection);
 
+    if (connection->verified)
+        copy(peer->error_issuer, sizeof(peer->error_issuer), connection->error_issuer);
     peer->observed = leaf != NULL && connection->observe;
     if (leaf != NULL && !gather_chain(ssl, leaf, peer))
         return 0;
@@ -66,11 +73,6 @@ static int gather_verdict(SSL *ssl, const ccert_connection *connection, ccert_pe
 }
 
 /* -- protocol -- */
-
-static void copy(char *out, size_t size, const char *text)
-{
-    OPENSSL_strlcpy(out, text == NULL ? "" : text, size);
-}
 
 /* signature - by whose key and with which digest; nid: of the digest */
 static void signature(const EVP_PKEY *key, int nid, ccert_signature *out)

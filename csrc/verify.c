@@ -88,6 +88,17 @@ static bool is_small(X509_STORE_CTX *sc)
     return true;
 }
 
+/* record_issuer - who vouches for the certificate that is at fault, in OpenSSL's one line */
+static void record_issuer(X509_STORE_CTX *sc, bool trusted, ccert_connection *connection)
+{
+    X509 *at_fault = X509_STORE_CTX_get_current_cert(sc); /* borrowed */
+
+    connection->error_issuer[0] = 0;
+    if (!trusted && at_fault != NULL)
+        (void)X509_NAME_oneline(X509_get_issuer_name(at_fault), connection->error_issuer,
+                                sizeof(connection->error_issuer));
+}
+
 /* record - keep what peer.c tells and session.c needs; 0: cannot, so do not go on
  *
  * No policy: ccert was detached, and the connection is none of its business, unless the ClientHello
@@ -104,6 +115,7 @@ static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool
     connection->verified = true;
     connection->swapped = swapped;
     connection->error_depth = X509_STORE_CTX_get_error_depth(sc);
+    record_issuer(sc, trusted, connection);
     connection->expiry = chain_expiry(sc);
     return ccert_session_limit(ssl, connection,
                                trusted && policy != NULL

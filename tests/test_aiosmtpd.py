@@ -20,8 +20,8 @@ from ccert.aiosmtpd import CcertMixin
 
 TIMEOUT = 20
 REASON = (
-    "client certificate verification failed for unknown[127.0.0.1]: "
-    "num=26:unsuitable certificate purpose"
+    "certificate verification failed for unknown[127.0.0.1]: "
+    "not designated for use as a client certificate"
 )
 
 
@@ -107,7 +107,7 @@ def test_session_knows_its_peer(host, clique, implicit, setting, who, caplog):
     peer = session.ccert
     trust = {"nobody": Trust.ANONYMOUS, "member": Trust.TRUSTED if setting else Trust.UNTRUSTED}
     assert peer.trust is trust[who]
-    line, *reasons = [record for record in caplog.records if record.name == "ccert"]
+    *reasons, line = [record for record in caplog.records if record.name == "ccert"]
     assert line.getMessage() == peer.summary("unknown[127.0.0.1]")
     assert (line.ccert_trust, line.ccert_client) == (peer.trust.value, "unknown[127.0.0.1]")
     assert line.ccert_pubkey_fingerprint == peer.pubkey_fingerprint

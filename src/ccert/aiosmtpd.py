@@ -1,8 +1,13 @@
-"""For aiosmtpd: who is at the other end of each session, and what that permits."""
+"""For aiosmtpd: who is at the other end of each session, and what that permits.
+
+The words in logs and replies, and the order of questions, are those of Postfix's smtpd(8).
+"""
 
 from __future__ import annotations
 
 import logging
+import re
+import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 try:
@@ -13,17 +18,31 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ccert.errors import CcertError
-from ccert.peer import Peer, peer
+from ccert.log import log_peer
+from ccert.peer import peer
+from ccert.printable import printable
+from ccert.restrictions import Restrictions
 from ccert.verdict import Trust
 
 if TYPE_CHECKING:
-    from aiosmtpd.smtp import SMTP, Envelope
+    from aiosmtpd.smtp import SMTP
+    from aiosmtpd.smtp import Envelope as _Envelope
     from aiosmtpd.smtp import Session as _Session
+
+    from ccert.access import AccessTable
+    from ccert.peer import Peer
+    from ccert.policy import PolicyService
 
     class Session(_Session):
         """With what the mixin adds."""
 
         ccert: Peer | None
+
+    class Envelope(_Envelope):
+        """Likewise."""
+
+        ccert_headers: list[str]
+        ccert_instance: str  # names the message to policy services
 
 
 __all__ = ["CcertMixin"]
@@ -41,19 +60,32 @@ class CcertMixin:
     one of the hooks below, let it call ``super()``'s.
 
     ``session.ccert`` is the client's :class:`ccert.Peer` from EHLO or HELO on, with STARTTLS as
-    well as with implicit TLS; None without TLS.  Logger ``ccert`` gets Postfix's summary line of
-    each handshake, a line with the reason for each untrusted certificate and, if the setting is
-    "observe", one that tells what the setting would change; the ``extra`` of each record has the
-    facts (``ccert_trust``, ``ccert_subject``, … as in :meth:`ccert.Peer.policy_attributes`).
+    well as with implicit TLS; None without TLS.  It is logged as Postfix does: :mod:`ccert.log`.
+
+    At RCPT the tables and the policy service are asked, see
+    :class:`ccert.restrictions.Restrictions`.  Headers that they want to PREPEND are in
+    ``envelope.ccert_headers``; whoever delivers the message puts them on top.
 
     Args:
         require_trusted: refuse to take mail from clients that are not TRUSTED, as RFC 3207,
             section 4.1, has it: 554 to every command but QUIT.  Without TLS: 530 to MAIL.
+        check_ccert_access: a table of actions (made with ``actions=True``).
+        relay_clientcerts: a table of clients that may send; others may not.
+        policy_service: whom to ask about the rest.
     """
 
-    def __init__(self, *args: Any, require_trusted: bool = False, **kwargs: Any) -> None:  # noqa: ANN401 - the other bases'
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - the other bases'
+        require_trusted: bool = False,
+        check_ccert_access: AccessTable | None = None,
+        relay_clientcerts: AccessTable | None = None,
+        policy_service: PolicyService | None = None,
+        **kwargs: Any,  # noqa: ANN401 - likewise
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._require_trusted = require_trusted
+        self._restrictions = Restrictions(check_ccert_access, relay_clientcerts, policy_service)
 
     def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: N802
         """Look at the client after its handshake; False: it may only QUIT."""
@@ -107,6 +139,24 @@ class CcertMixin:
         envelope.mail_options.extend(options)
         return "250 OK"
 
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Refuse the recipient if a table or the policy service does."""
+        action, headers = await self._restrictions.decide(
+            session.ccert, client_name(session), _attributes(server, session, envelope, address)
+        )
+        vars(envelope).setdefault("ccert_headers", []).extend(headers)
+        if action.verb == "refuse":
+            _log_refusal(session, envelope, address, action.text)
+            return action.text
+        answer = await self._inherited("RCPT", server, session, envelope, address, options)
+        if answer is not MISSING:
+            return cast("str", answer)
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 OK"
+
     async def _inherited(self, command: str, *args: object) -> object:
         hook = getattr(super(), f"handle_{command}", None)
         return MISSING if hook is None else await hook(*args)
@@ -132,7 +182,7 @@ def _meet(server: SMTP, session: Session) -> None:
     except CcertError as error:
         _log.error("%s: cannot tell who this is: %s", client_name(session), error)
     else:
-        _log_peer(session.ccert, client_name(session))
+        log_peer(session.ccert, client_name(session))
 
 
 def client_name(session: Session) -> str:
@@ -140,25 +190,35 @@ def client_name(session: Session) -> str:
     return f"unknown[{session.peer[0]}]" if session.peer else "unknown"
 
 
-def _log_peer(found: Peer, client: str) -> None:
-    facts = {
-        "ccert_client": client,
-        "ccert_trust": found.trust.value,
-        "ccert_trusted_as_server": found.trusted_as_server,
-        "ccert_error_code": found.error_code,
-        **found.policy_attributes(),
-    }
-    _log.info("%s", found.summary(client), extra=facts)
-    if found.trust is Trust.UNTRUSTED:
-        _log.info(
-            "%s certificate verification failed for %s: num=%d:%s",
-            "CA" if found.error_depth else "client", client, found.error_code, found.error,
-            extra=facts,
-        )  # fmt: skip
-    if found.would_be is None or found.would_be.trust is found.trust:
-        return
-    _log.warning(
-        "trust_server_ccerts would make %s %s: subject %r, issuer %r, public key %s",
-        client, found.would_be.trust.value, found.would_be.subject, found.would_be.issuer,
-        found.pubkey_fingerprint, extra=facts,
+def _log_refusal(session: Session, envelope: Envelope, recipient: str, reply: str) -> None:
+    _log.info(
+        "reject: RCPT from %s: %s; from=<%s> to=<%s> proto=%s helo=<%s>",
+        client_name(session), printable(reply), printable(envelope.mail_from or ""),
+        printable(recipient), _protocol(session), printable(session.host_name or ""),
     )  # fmt: skip
+
+
+def _protocol(session: Session) -> str:
+    return "ESMTP" if session.extended_smtp else "SMTP"
+
+
+def _attributes(
+    server: SMTP, session: Session, envelope: Envelope, recipient: str
+) -> dict[str, str | int]:
+    """Tell what a policy service may want to know."""
+    transport: Any = server.transport
+    known: dict[str, str | int] = {
+        "protocol_name": _protocol(session),
+        "helo_name": session.host_name or "",
+        "sender": envelope.mail_from or "",
+        "recipient": recipient,
+        "instance": vars(envelope).setdefault("ccert_instance", uuid.uuid4().hex),
+    }
+    ends = {"client": session.peer, "server": transport.get_extra_info("sockname")}
+    for end, address in ends.items():
+        if isinstance(address, tuple):
+            known |= {f"{end}_address": str(address[0]), f"{end}_port": address[1]}
+    for option in envelope.mail_options:
+        if size := re.fullmatch(r"SIZE=(\d{1,18})", option, re.ASCII):
+            known["size"] = size[1]
+    return known

@@ -67,6 +67,8 @@ class Peer(Verdict):
         key_exchange: name of the TLS 1.3 group; "" with TLS 1.2.
         server_signature: :class:`Signature` of the server; None with TLS 1.2 and when resumed.
         client_signature: likewise of the client; None also without a certificate.
+        error_issuer: who issued the certificate at ``error_depth``, in OpenSSL's one line
+            ("/CN=Some CA"); "" unless UNTRUSTED, and when resumed.
         server_name: the name that the client asked for (SNI), if the context's ``sni_callback``
             accepted it and it is a valid host name; "" otherwise.
     """
@@ -81,6 +83,7 @@ class Peer(Verdict):
     server_signature: Signature | None
     client_signature: Signature | None
     server_name: str
+    error_issuer: str
 
     def summary(self, client: str) -> str:
         """Return the line that Postfix logs for such a connection (``smtpd_tls_loglevel = 1``).

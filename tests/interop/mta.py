@@ -102,6 +102,11 @@ class Postfix:
             assert found, f"not logged: {pattern}\n{''.join(self._lines[since:])}"
         return found
 
+    def all(self, pattern: str, since: int) -> list[str]:
+        """Return what the group of each line's match is, from ``since`` on."""
+        with self._changed:
+            return [m[1] for line in self._lines[since:] if (m := re.search(pattern, line))]
+
     def now(self) -> int:
         """Return what :meth:`wait_for` takes to look at later lines only."""
         with self._changed:

@@ -37,7 +37,7 @@ def peer_facts(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
         raise CcertError(_NOT_READY.get(result) or f"reading the peer's certificate: {reason()}")
     c = ffi.gc(out[0], lib.ccert_peer_free)
     facts = verdict_facts(c.verdict)
-    texts = ("protocol", "cipher", "key_exchange", "server_name")
+    texts = ("protocol", "cipher", "key_exchange", "server_name", "error_issuer")
     facts |= {name: text_of(getattr(c, name)) for name in texts}
     facts |= {name: getattr(c, name) for name in ("cipher_bits", "cipher_algorithm_bits")}
     facts["resumed"] = bool(c.resumed)
