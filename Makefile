@@ -63,9 +63,10 @@ valgrind: $(VENV)/installed
 bench: $(VENV)/installed
 	@.ci/packages valgrind
 	$(PYTEST) bench -p no:cacheprovider --benchmark-columns=median,min,rounds \
-		--benchmark-group-by=param:kind --benchmark-json=bench.json $(ARGS)
+		--benchmark-group-by=param:kind --results=bench.json $(ARGS)
 
 bench-smoke: $(VENV)/installed
+	@.ci/packages valgrind
 	$(PYTEST) bench -p no:cacheprovider --benchmark-disable $(ARGS)
 
 # What ccert must agree with, for other implementations: see docs/vectors.

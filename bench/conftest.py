@@ -7,17 +7,15 @@ is timed and nothing recorded.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pki
 import pytest
 import report
 
 import ccert
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RUN = pytest.StashKey[report.Run]()
 KEYS = {
@@ -35,28 +33,28 @@ class Clique:
         cafile: the root's, PEM.
         sent: DER as a peer sends it whose certificate lists serverAuth only.
         refused: ... and as one sends it whose certificate is for code signing.
-        server: the server's chain and key, PEM.
-        peer: those of the peer with serverAuth only, PEM.
-        client: those of a peer with clientAuth only, which stock OpenSSL wants, PEM.
-        signer: those of the peer with the certificate for code signing, PEM.
+        directory: has chains with their keys, PEM: ``server.pem``; ``peer.pem``, whose certificate
+            lists serverAuth only; ``client.pem``, clientAuth only, as stock OpenSSL wants it;
+            ``signer.pem``, for code signing; and ``root.pem``, the ``cafile``.
     """
 
     root: pki.Certificate
     cafile: Path
     sent: list[bytes]
     refused: list[bytes]
-    server: Path
-    peer: Path
-    client: Path
-    signer: Path
+    directory: Path
+
+
+def pytest_addoption(parser) -> None:
+    parser.addoption("--results", type=Path, metavar="FILE", help="write what was measured: JSON")
 
 
 def pytest_configure(config) -> None:
     config.stash[RUN] = report.Run()
 
 
-def pytest_report_header() -> list[str]:
-    about = report.machine()
+def pytest_report_header(config) -> list[str]:
+    about = config.stash[RUN].machine
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     return [
         f"ccert {about['ccert']} from {ccert.__file__}",
@@ -74,16 +72,10 @@ def pytest_collection_finish(session) -> None:
     ]
 
 
-def pytest_benchmark_update_machine_info(machine_info) -> None:
-    machine_info.update(report.machine())
-
-
-def pytest_benchmark_update_json(config, output_json) -> None:
-    for bench in output_json["benchmarks"]:
-        del bench["stats"]["data"]  # thousands of times that nobody looks at
-    run = config.stash[RUN]
-    output_json["measurements"] = list(run.measurements.values())
-    output_json["ratios"] = run.ratios()
+def pytest_sessionfinish(session) -> None:
+    path, run = session.config.getoption("results"), session.config.stash[RUN]
+    if path and run.measurements:
+        path.write_text(json.dumps(run.document(), indent=1, ensure_ascii=False) + "\n")
 
 
 @pytest.hookimpl(trylast=True)  # below the times
@@ -115,13 +107,13 @@ def clique(kind, tmp_path_factory) -> Clique:
         )
         for name, usage in usages.items()
     }
-    files = {name: directory / f"{name}.pem" for name in hosts}
     for name, host in hosts.items():
-        files[name].write_bytes(host.pem + intermediate.pem + host.key_pem)
+        chain = host.pem + intermediate.pem + host.key_pem
+        (directory / f"{name}.pem").write_bytes(chain)
     cafile = directory / "root.pem"
     cafile.write_bytes(root.pem)
     sent, refused = ([hosts[name].der, intermediate.der] for name in ("peer", "signer"))
-    return Clique(root, cafile, sent, refused, **files)
+    return Clique(root, cafile, sent, refused, directory)
 
 
 @pytest.fixture(scope="session")
@@ -151,4 +143,6 @@ def benchmark(benchmark, request, record):
     """Keep the median of pytest-benchmark's own fixture; there is none with --benchmark-disable."""
     yield benchmark
     if benchmark.stats:
-        record(request.node.originalname, benchmark.stats.stats.median)
+        stats = benchmark.stats.stats
+        name = request.node.originalname
+        record(name, stats.median, quartiles=[stats.q1, stats.q3], rounds=stats.rounds)

@@ -24,7 +24,7 @@ from cryptography.hazmat.backends.openssl import backend
 
 import ccert
 
-__all__ = ["KINDS", "Row", "Run", "machine"]
+__all__ = ["KINDS", "Row", "Run"]
 
 KINDS = ("P-256", "RSA-2048")  # of key
 RIVALS = (
@@ -73,9 +73,11 @@ class Run:
     Attributes:
         rows: what the table is to have, in order.
         measurements: by name and kind of key.
+        machine: what it depends on, as of now.
     """
 
     def __init__(self) -> None:
+        self.machine = machine()
         self.rows: list[Row] = []
         self.measurements: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -100,6 +102,14 @@ class Run:
             for row in self.rows
             if (values := self._values(row))
         ]
+
+    def document(self) -> dict[str, Any]:
+        """Return what goes into the JSON."""
+        return {
+            "machine_info": self.machine,
+            "measurements": list(self.measurements.values()),
+            "ratios": self.ratios(),
+        }
 
     def _values(self, row: Row) -> dict[str, dict[str, Any]]:
         values = {}
@@ -129,7 +139,7 @@ class Run:
 
 
 def machine() -> dict[str, Any]:
-    """Return what a run depends on, for ``machine_info`` and the report's header."""
+    """Return what a run depends on."""
     return {
         "ccert": ccert.__version__,
         "openssl": ssl.OPENSSL_VERSION,
