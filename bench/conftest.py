@@ -14,6 +14,8 @@ from pathlib import Path
 import pki
 import pytest
 import report
+from loop import Library
+from programs import compile_c
 
 import ccert
 
@@ -114,6 +116,13 @@ def clique(kind, tmp_path_factory) -> Clique:
     cafile.write_bytes(root.pem)
     sent, refused = ([hosts[name].der, intermediate.der] for name in ("peer", "signer"))
     return Clique(root, cafile, sent, refused, directory)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory) -> Library:
+    """Compile the bare C loop."""
+    path = tmp_path_factory.mktemp("c") / "handshake.so"
+    return Library(compile_c("handshake.c", path, "-shared", "-fPIC"))
 
 
 @pytest.fixture(scope="session")

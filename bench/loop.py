@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ssl
+import time
 from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
@@ -25,6 +26,7 @@ class Library:
     """handshake.c, compiled as a shared library for the libssl that this Python uses."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._c = ctypes.CDLL(str(path))
         self._c.handshake_new.restype = ctypes.c_void_p
         self._c.handshake_server_ns.restype = ctypes.c_int64
@@ -35,6 +37,10 @@ class Library:
         if not result:
             raise UnexpectedError(function)
         return result
+
+    def server_ns(self, handshakes: ctypes.c_void_p) -> int:
+        """Return for how long the server's side has been at work, in ns."""
+        return self._c.handshake_server_ns(handshakes)
 
     def expect_servers(self, context: ssl.SSLContext) -> None:
         """Have stock OpenSSL verify all clients as servers."""
@@ -53,6 +59,7 @@ class Loop:
     ) -> None:
         self._library = library
         self._contexts = server, client  # borrowed by C
+        self.seconds = 0.0  # that run() took
         new = library.call("new", _ssl_ctx(server), _ssl_ctx(client), NAME)
         self._handshakes = ctypes.c_void_p(new)
         if resume:
@@ -60,7 +67,9 @@ class Loop:
 
     def run(self, count: int) -> None:
         """Shake hands so often."""
+        start = time.perf_counter()
         self._library.call("loop", self._handshakes, count)
+        self.seconds += time.perf_counter() - start
 
     def counted(self, count: int, name: str) -> None:
         """Shake hands so often, as a part of callgrind's profile that has this name."""
@@ -69,7 +78,7 @@ class Loop:
     @property
     def server_seconds(self) -> float:
         """How long the server's side has taken so far."""
-        return self._library.call("server_ns", self._handshakes) / 1e9
+        return self._library.server_ns(self._handshakes) / 1e9
 
 
 def _ssl_ctx(context: ssl.SSLContext) -> ctypes.c_void_p:

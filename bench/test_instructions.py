@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from callgrind import profile
-from programs import BENCH, compile_c
+from programs import BENCH
 from report import Row
 
 HANDSHAKES = 20
@@ -60,11 +60,9 @@ ROWS = (
 )
 
 
-def test_instructions(clique, tmp_path, record, smoke):
+def test_instructions(clique, library, tmp_path, record, smoke):
     """Count; the loop asserts that both ends trust each other, and resume when they should."""
-    flags = ("-shared", "-fPIC")
-    library = compile_c("handshake.c", tmp_path / "handshake.so", *flags)
-    command = [sys.executable, BENCH / "count.py", library, clique.directory]
+    command = [sys.executable, BENCH / "count.py", library.path, clique.directory]
     if smoke:
         subprocess.run([*command, "1"], check=True)
         return
@@ -75,14 +73,13 @@ def test_instructions(clique, tmp_path, record, smoke):
         record(name, part.instructions / HANDSHAKES, "instructions", profile=inclusive)
 
 
-def test_loop_looks(clique, tmp_path):
+def test_loop_looks(clique, library, tmp_path):
     """The loop does assert: a certificate for code signing fails it."""
-    library = compile_c("handshake.c", tmp_path / "handshake.so", "-shared", "-fPIC")
     (tmp_path / "root.pem").symlink_to(clique.cafile)
     (tmp_path / "server.pem").symlink_to(clique.directory / "server.pem")
     (tmp_path / "peer.pem").symlink_to(clique.directory / "signer.pem")
     (tmp_path / "client.pem").symlink_to(clique.directory / "client.pem")
-    command = [sys.executable, BENCH / "count.py", library, tmp_path, "1"]
+    command = [sys.executable, BENCH / "count.py", library.path, tmp_path, "1"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode != 0
     assert "UnexpectedError" in done.stderr
