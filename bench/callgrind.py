@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Part", "profile"]
 
 TIMEOUT = 300  # seconds
-_ANNOTATED = re.compile(r" *([\d,]+) \( *[\d.]+%\)  (?:\S*/)?csrc/\w+\.c:(\w+) \[")
+_ANNOTATED = re.compile(r" *([\d,]+) \( *[\d.]+%\)  ([*>]) +(\S+):(\w+)(?:'\d+)? ")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +28,13 @@ class Part:
 
     Attributes:
         instructions: in all.
-        inclusive: by ccert's functions and whatever they call, by name.
+        functions: of ccert: instructions with whatever they call, by name.
+        calls: instructions of what ccert's functions call, by caller and callee.
     """
 
     instructions: int
-    inclusive: dict[str, int]
+    functions: dict[str, int]
+    calls: dict[tuple[str, str], int]
 
 
 def profile(directory: Path, *command: str | Path) -> dict[str, Part]:
@@ -59,8 +61,16 @@ def _part(path: Path) -> tuple[str, Part]:
     total = re.search(r"(?m)^summary: (\d+)$", text)
     assert name is not None, f"{path}: a part without a name"
     assert total is not None, f"{path}: a part without a total"
-    annotate = ["callgrind_annotate", "--inclusive=yes", "--threshold=100", "--auto=no", path]
-    done = subprocess.run(annotate, check=True, capture_output=True, text=True, timeout=TIMEOUT)
-    ours = (_ANNOTATED.match(line) for line in done.stdout.splitlines())
-    inclusive = {line[2]: int(line[1].replace(",", "")) for line in ours if line}
-    return name[1], Part(int(total[1]), inclusive)
+    command = ["callgrind_annotate", "--inclusive=yes", "--tree=calling", "--threshold=100", path]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT)
+    part = Part(int(total[1]), {}, {})
+    caller = None
+    for line in filter(None, map(_ANNOTATED.match, done.stdout.splitlines())):
+        count, mark, file, function = int(line[1].replace(",", "")), line[2], line[3], line[4]
+        if mark == "*":
+            caller = function if "csrc/" in file else None
+            if caller:
+                part.functions[function] = count
+        elif caller:
+            part.calls[caller, function] = count
+    return name[1], part

@@ -57,14 +57,16 @@ static void server_ends(handshakes *h)
     h->server_ns += now();
 }
 
-/* server_new - takes both BIOs */
+/* server_new - takes both BIOs; the id context is for each connection, as CPython has it */
 static SSL *server_new(handshakes *h, BIO *in, BIO *out)
 {
+    static const unsigned char id_context[] = "Python";
     SSL *ssl;
 
     server_begins(h);
     ssl = SSL_new(h->server);
     if (ssl != NULL) {
+        (void)SSL_set_session_id_context(ssl, id_context, sizeof(id_context) - 1);
         SSL_set_bio(ssl, in, out);
         SSL_set_accept_state(ssl);
     }

@@ -135,10 +135,8 @@ def calls_within(handshakes) -> list[str]:
     client = SslEnd(handshakes.client, server_hostname="mx.example")
 
     def note(frame, event, function) -> None:
-        if event == "c_call" and function.__name__ in ("do_handshake", "SSL_do_handshake"):
-            running.append(function)
-        elif event in ("c_return", "c_exception") and running and function is running[-1]:
-            running.pop()
+        if event.startswith("c_") and function.__name__ in ("do_handshake", "SSL_do_handshake"):
+            running.append(function) if event == "c_call" else running.clear()
         elif event == "call" and running:
             seen.append(frame.f_code.co_name)
 
