@@ -37,6 +37,10 @@ ROWS = (
         "the same, divided by bare EVP_DigestVerify() in C on the system's OpenSSL",
     ),
     Row(
+        "  ... the two signature checks / ccert", "signatures in C", "test_ccert",
+        "how much of ccert's time they are",
+    ),
+    Row(
         "  ... certificates preparsed / ccert", "test_cryptography_preparsed", "test_ccert",
         "cryptography gets objects, ccert still DER",
     ),

@@ -24,6 +24,10 @@ MEASURES = "full TLS 1.3 handshakes/s in memory, both ends, in two Python thread
 ROWS = (
     Row("two threads / one: ccert", "two threads, ccert", None, MEASURES, ">= 1.7"),
     Row("  ... the bare C loop", "two threads, C", None, f"{MEASURES}; without the GIL"),
+    Row(
+        "  ... ccert / the bare C loop", "two threads, ccert", "two threads, C",
+        "one's gain divided by the other's: says something on a busy machine, too",
+    ),
     Row("  ... ssl's default", "two threads, ssl's default", None, MEASURES),
     Row(
         "  ... pyOpenSSL with a Python callback", "two threads, pyOpenSSL's callback", None,
