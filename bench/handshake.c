@@ -26,15 +26,6 @@ typedef struct {
     int64_t server_ns;        /* how long the server's side took in all */
 } handshakes;
 
-handshakes *handshake_new(SSL_CTX *server, SSL_CTX *client, const char *name);
-void handshake_free(handshakes *h);
-int handshake_begin_session(handshakes *h);
-int handshake_loop(handshakes *h, int count);
-int handshake_counted(handshakes *h, int count, const char *name);
-int64_t handshake_server_ns(handshakes *h);
-int handshake_make_deterministic(void);
-int handshake_expect_servers(SSL_CTX *ctx);
-
 /* -- the server's side -- */
 
 static int64_t now(void)
