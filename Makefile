@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 PEERS := gnutls-bin libnet-ssleay-perl postfix swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz valgrind bench vectors sdist clean
+.PHONY: help demo test lint sanitize sanitized fuzz valgrind bench bench-smoke vectors sdist clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -20,7 +20,8 @@ help:
 	@echo 'make sanitize  the test suite with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make fuzz      100 000 mutated chains, with the sanitizers (a few minutes)'
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
-	@echo 'make bench     offline verification beside cryptography and pyhanko-certvalidator: ratios'
+	@echo 'make bench     ccert beside its rivals and stock ssl: ratios, and bench.json (15 minutes)'
+	@echo 'make bench-smoke  every bench once, for its verdicts, without times'
 	@echo 'make vectors   the catalogue as files, for other implementations'
 	@echo 'make sdist     build the sdist, install it into an empty venv, shake hands'
 	@echo 'make clean     remove all that the others made'
@@ -64,8 +65,13 @@ valgrind: $(VENV)/installed
 	CCERT_C_FUZZ_VALGRIND=100000 $(PYTEST) -o faulthandler_timeout=0 tests/test_c.py $(ARGS)
 
 bench: $(VENV)/installed
+	@.ci/packages valgrind
 	$(PYTEST) bench -p no:cacheprovider --benchmark-columns=median,min,rounds \
-		--benchmark-group-by=param:kind $(ARGS)
+		--benchmark-group-by=param:kind --results=bench.json $(ARGS)
+
+bench-smoke: $(VENV)/installed
+	@.ci/packages valgrind
+	$(PYTEST) bench -p no:cacheprovider --benchmark-disable $(ARGS)
 
 # What ccert must agree with, for other implementations: see docs/vectors.
 vectors: $(VENV)/tools
@@ -80,7 +86,7 @@ sdist: $(VENV)/installed
 	cd / && $(CURDIR)/$(VENV)/sdist/bin/python $(CURDIR)/tests/smoke.py
 
 clean:
-	rm -rf $(VENV) build dist vectors src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist vectors bench.json src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
 
 # Installed, not linked to: what is tested is what users get.
 $(VENV)/installed: $(VENV)/tools $(SOURCES)

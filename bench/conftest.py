@@ -1,83 +1,148 @@
-"""What benches share: a chain of each kind of key, and the ratios of this run.
+"""What benches share: certificates of each kind of key, and what becomes of a measurement.
 
-Only ratios from one run are quoted, never times: machines differ, and so do their neighbours.
+``--benchmark-disable`` is the smoke mode: every bench runs once and asserts its verdicts, nothing
+is timed and nothing recorded.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-import platform
-import ssl
-from importlib import metadata
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pki
 import pytest
-from cryptography.hazmat.backends.openssl import backend
+import report
+from loop import Library
+from programs import compile_c
 
 import ccert
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-KINDS = {
+RUN = pytest.StashKey[report.Run]()
+KEYS = {
     "P-256": lambda serial: None,  # noqa: ARG005 - pki makes such a key
     "RSA-2048": lambda serial: pki.rsa_key(2048, serial),
 }
-MEDIANS = pytest.StashKey[dict[tuple[str, str], float]]()  # by kind of key and bench
 
 
 @dataclasses.dataclass(frozen=True)
 class Clique:
-    """A trusted root, what one of its peers sends, and what another sends that must not pass."""
+    """A root, an intermediate below it, and what hosts with certificates of that send.
+
+    Attributes:
+        root: which all trust.
+        cafile: the root's, PEM.
+        sent: DER as a peer sends it whose certificate lists serverAuth only.
+        refused: ... and as one sends it whose certificate is for code signing.
+        directory: has chains with their keys, PEM: ``server.pem``; ``peer.pem``, whose certificate
+            lists serverAuth only; ``client.pem``, clientAuth only, as stock OpenSSL wants it;
+            ``signer.pem``, for code signing; and ``root.pem``, the ``cafile``.
+    """
 
     root: pki.Certificate
     cafile: Path
     sent: list[bytes]
     refused: list[bytes]
+    directory: Path
+
+
+def pytest_addoption(parser) -> None:
+    parser.addoption("--results", type=Path, metavar="FILE", help="write what was measured: JSON")
 
 
 def pytest_configure(config) -> None:
-    config.stash[MEDIANS] = {}
+    config.stash[RUN] = report.Run()
 
 
-def pytest_report_header() -> list[str]:
-    rivals = ("cryptography", "pyhanko-certvalidator", "pytest-benchmark")
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in rivals)
+def pytest_report_header(config) -> list[str]:
+    about = config.stash[RUN].machine
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     return [
-        f"ccert {ccert.__version__} from {ccert.__file__}, {ssl.OPENSSL_VERSION}",
-        f"{versions}; cryptography's own {backend.openssl_version_text()}",
-        f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.machine()}",
+        f"ccert {about['ccert']} from {ccert.__file__}",
+        f"{about['openssl']}; cryptography's own {about['openssl_of_cryptography']}",
+        f"{versions}, {about['valgrind']}",
+        f"Python {about['python']}, {about['system']}",
+        f"{about['cpus']} CPUs, {about['cpu_model']}, load {about['load']}",
     ]
 
 
-@pytest.fixture(scope="session", params=KINDS)
+def pytest_collection_finish(session) -> None:
+    modules = dict.fromkeys(item.module for item in session.items)
+    session.config.stash[RUN].rows = [
+        row for module in modules for row in getattr(module, "ROWS", ())
+    ]
+
+
+def pytest_sessionfinish(session) -> None:
+    path, run = session.config.getoption("results"), session.config.stash[RUN]
+    if path and run.measurements:
+        path.write_text(json.dumps(run.document(), indent=1, ensure_ascii=False) + "\n")
+
+
+@pytest.hookimpl(trylast=True)  # below the times
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    if lines := config.stash[RUN].lines():
+        terminalreporter.section("ratios of medians, this run; [1.23] misses its target")
+        terminalreporter.write("\n".join([*lines, ""]))
+
+
+@pytest.fixture(scope="session", params=report.KINDS)
 def kind(request) -> str:
     return request.param
 
 
 @pytest.fixture(scope="session")
 def clique(kind, tmp_path_factory) -> Clique:
-    keys = [KINDS[kind](serial) for serial in range(4)]
+    directory = tmp_path_factory.mktemp(kind)
+    keys = [KEYS[kind](serial) for serial in range(4)]
     root = pki.issue("Root", ca=True, key=keys[0])
     intermediate = pki.issue("Intermediate", root, ca=True, path_length=0, key=keys[1])
-    leaf, code = (
-        pki.issue("mx.example", intermediate, eku=[usage], names=["mx.example"], key=key)
-        for usage, key in zip((pki.SERVER, pki.CODE), keys[2:], strict=True)
-    )
-    cafile = tmp_path_factory.mktemp(kind) / "root.pem"
+    usages = {"peer": pki.SERVER, "client": pki.CLIENT, "signer": pki.CODE, "server": pki.SERVER}
+    hosts = {
+        name: pki.issue(
+            "mx.example",
+            intermediate,
+            eku=[usage],
+            names=["mx.example"],
+            key=keys[3 if name == "server" else 2],
+        )
+        for name, usage in usages.items()
+    }
+    for name, host in hosts.items():
+        chain = host.pem + intermediate.pem + host.key_pem
+        (directory / f"{name}.pem").write_bytes(chain)
+    cafile = directory / "root.pem"
     cafile.write_bytes(root.pem)
-    sent, refused = ([end.der, intermediate.der] for end in (leaf, code))
-    return Clique(root, cafile, sent, refused)
+    sent, refused = ([hosts[name].der, intermediate.der] for name in ("peer", "signer"))
+    return Clique(root, cafile, sent, refused, directory)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory) -> Library:
+    """Compile the bare C loop."""
+    path = tmp_path_factory.mktemp("c") / "handshake.so"
+    return Library(compile_c("handshake.c", path, "-shared", "-fPIC"))
+
+
+@pytest.fixture(scope="session")
+def smoke(pytestconfig) -> bool:
+    """Tell whether to run everything once, for its verdicts only."""
+    return pytestconfig.getoption("benchmark_disable")
+
+
+@pytest.fixture(scope="session")
+def run(pytestconfig) -> report.Run:
+    return pytestconfig.stash[RUN]
 
 
 @pytest.fixture
-def record(request, kind):
-    """Return a function that keeps a median for the table at the end."""
+def record(run, kind, smoke):
+    """Return ``record(name, value, unit, **about)``, which keeps a measurement of this kind."""
 
-    def record(name: str, median: float) -> None:
-        request.config.stash[MEDIANS][kind, name] = median
+    def record(name: str, value: float, unit: str = "s", **about) -> None:
+        if not smoke:
+            run.record(name, kind, value, unit, load=round(os.getloadavg()[0], 2), **about)
 
     return record
 
@@ -87,30 +152,6 @@ def benchmark(benchmark, request, record):
     """Keep the median of pytest-benchmark's own fixture; there is none with --benchmark-disable."""
     yield benchmark
     if benchmark.stats:
-        record(request.node.originalname, benchmark.stats.stats.median)
-
-
-ROWS = (
-    ("ccert, vs cryptography", "test_cryptography", "test_ccert", ">= 1.5"),
-    ("  ... its certificates preparsed", "test_cryptography_preparsed", "test_ccert", ""),
-    ("  ... ccert's cache missed", "test_cryptography", "test_ccert_cold", ""),
-    ("ccert, vs pyhanko-certvalidator", "test_pyhanko", "test_ccert", ">= 10"),
-    ("ccert's C, slower than signatures alone", "ratio in C", None, "<= 1.25"),
-)
-
-
-@pytest.hookimpl(trylast=True)  # below the times
-def pytest_terminal_summary(terminalreporter, config) -> None:
-    medians = config.stash[MEDIANS]
-    kinds = [kind for kind in KINDS if (kind, "test_ccert") in medians]
-    if not kinds:
-        return
-    terminalreporter.section("ratios of medians, this run")
-    line = "{:<42}{:>10}{:>10}{:>10}".format
-    terminalreporter.write_line(line("", *[*kinds, ""][:2], "target"))
-    for title, rival, ours, target in ROWS:
-        cells = []
-        for kind in kinds:
-            above, below = medians.get((kind, rival)), medians.get((kind, ours), 1.0)
-            cells.append(f"{above / below:.2f}" if above else "-")
-        terminalreporter.write_line(line(title, *[*cells, ""][:2], target))
+        stats = benchmark.stats.stats
+        name = request.node.originalname
+        record(name, stats.median, quartiles=[stats.q1, stats.q3], rounds=stats.rounds)

@@ -2,39 +2,71 @@
 
 Strategy: each bench gets the DER of a leaf and an intermediate, as bytes that nobody has seen
 before, hence with no hash cached: copying is in every timer, and ccert's hashing in its own.  The
-trusted root is loaded beforehand.  Each asserts its verdict; one test asserts that all of them
-refuse a leaf for code signing.  cryptography brings another OpenSSL, see the header.
+trusted root is loaded beforehand.  Each asserts its verdict; two tests assert that a leaf for code
+signing and forged signatures are refused.  cryptography brings another OpenSSL, see the header.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import subprocess
-from pathlib import Path
 
-import asn1crypto.x509
 import pytest
-from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
-from cryptography.x509.verification import (
-    Criticality,
-    ExtensionPolicy,
-    PolicyBuilder,
-    Store,
-    VerificationError,
-)
-from pyhanko_certvalidator import CertificateValidator, ValidationContext
-from pyhanko_certvalidator.errors import InvalidCertificateError
+import rivals
+from cryptography.x509.verification import VerificationError
+from nothing_native import Anchor, InvalidChainError
+from programs import CSRC, compile_c
+from pyhanko_certvalidator.errors import InvalidCertificateError, ValidationError
+from report import Row
 
 import ccert
 
-CSRC = Path(__file__).resolve().parent.parent / "csrc"
-COMPILE = (
-    "gcc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wstrict-prototypes",
-    "-Werror", f"-I{CSRC}",
-)  # fmt: skip
 ROUNDS, ITERATIONS = 101, 50
+
+WARM = "DER of two certificates to verdict, root loaded before"
+TWO_SIGNATURES = (
+    "both check two signatures, on P-256 the same assembly in two builds of OpenSSL: the row below "
+    "it is the most that any verifier on this OpenSSL could reach"
+)
+ROWS = (
+    Row(
+        "offline: cryptography / ccert", "test_cryptography", "test_ccert",
+        f"{WARM}; ccert has met these certificates before", ">= 1.5", caveat=TWO_SIGNATURES,
+    ),
+    Row(
+        "  ... / the two signature checks alone", "test_cryptography", "signatures in C",
+        "the same, divided by bare EVP_DigestVerify() in C on the system's OpenSSL",
+    ),
+    Row(
+        "  ... the two signature checks / ccert", "signatures in C", "test_ccert",
+        "how much of ccert's time they are",
+    ),
+    Row(
+        "  ... certificates preparsed / ccert", "test_cryptography_preparsed", "test_ccert",
+        "cryptography gets objects, ccert still DER",
+    ),
+    Row(
+        "  ... / ccert, nothing cached", "test_cryptography", "test_ccert_cold",
+        f"{WARM}; ccert decodes them every time",
+        caveat="OpenSSL's decoder, slow in 3.0, fast from 3.2 on",
+    ),
+    Row(
+        "offline: pyhanko-certvalidator / ccert", "test_pyhanko", "test_ccert", WARM, ">= 10",
+        caveat="it reads in Python and checks signatures in cryptography",
+    ),
+    Row(
+        "offline: nothing native / ccert", "test_nothing_native", "test_ccert", WARM, ">= 25",
+        kinds=("P-256",), caveat="written for the bench: asn1crypto, ecdsa without gmpy2, pow()",
+    ),
+    Row(
+        "offline: pyOpenSSL's X509StoreContext / ccert", "test_pyopenssl", "test_ccert", WARM,
+        wrong="pyOpenSSL's store looks at no extended key usage: it trusts code signing's, too",
+    ),
+    Row(
+        "offline: ccert's C / the two signature checks alone", "ratio in C", None,
+        "certificates decoded before, ccert_verifier_verify() against bare EVP_DigestVerify()",
+        "<= 1.25",
+    ),
+)  # fmt: skip
 
 
 def fresh(ders: list[bytes]) -> list[bytes]:
@@ -47,44 +79,25 @@ def verifier(clique) -> ccert.ChainVerifier:
     return ccert.ChainVerifier(cafile=clique.cafile, trust_server_ccerts=True)
 
 
-def parse(ders: list[bytes]) -> list[x509.Certificate]:
-    return [x509.load_der_x509_certificate(der) for der in ders]
-
-
-def _lists_server(policy, certificate, usages) -> None:  # noqa: ARG001 - the callback's signature
-    if usages is not None and ExtendedKeyUsageOID.SERVER_AUTH not in usages:
-        raise ValueError("serverAuth is not listed")
-
-
 @pytest.fixture
 def cryptography(clique):
-    """Return ``verify(leaf, intermediate)`` of cryptography, for clients with serverAuth."""
-    usage = (x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _lists_server)
-    verifier = (
-        PolicyBuilder()
-        .store(Store(parse([clique.root.der])))
-        .extension_policies(
-            ca_policy=ExtensionPolicy.webpki_defaults_ca().may_be_present(*usage),
-            ee_policy=ExtensionPolicy.webpki_defaults_ee().may_be_present(*usage),
-        )
-        .build_client_verifier()
-    )
-    return lambda leaf, *intermediates: verifier.verify(leaf, list(intermediates)).chain
+    return rivals.cryptography(clique.root.der)
 
 
 @pytest.fixture
 def pyhanko(clique):
-    """Return ``verify(ders)`` of pyhanko-certvalidator; the event loop is 1 % of it."""
-    root = asn1crypto.x509.Certificate.load(clique.root.der)
-
-    def verify(ders: list[bytes]):
-        leaf, *intermediates = (asn1crypto.x509.Certificate.load(der) for der in ders)
-        context = ValidationContext(trust_roots=[root], allow_fetching=False)
-        validator = CertificateValidator(leaf, intermediates, validation_context=context)
-        return loop.run_until_complete(validator.async_validate_usage(set(), {"server_auth"}))
-
-    with contextlib.closing(asyncio.new_event_loop()) as loop:
+    with rivals.pyhanko(clique.root.der) as verify:
         yield verify
+
+
+@pytest.fixture
+def pyopenssl(clique):
+    return rivals.pyopenssl(clique.root.der)
+
+
+@pytest.fixture
+def nothing_native(clique):
+    return Anchor(clique.root.der).verify
 
 
 def test_ccert(benchmark, clique, verifier):
@@ -101,12 +114,12 @@ def test_ccert_cold(benchmark, clique, verifier, monkeypatch):
 
 
 def test_cryptography(benchmark, clique, cryptography):
-    chain = benchmark(lambda: cryptography(*parse(fresh(clique.sent))))
+    chain = benchmark(lambda: cryptography(rivals.parsed(fresh(clique.sent))))
     assert len(chain) == 3
 
 
 def test_cryptography_preparsed(benchmark, clique, cryptography):
-    chain = benchmark(cryptography, *parse(clique.sent))
+    chain = benchmark(cryptography, rivals.parsed(clique.sent))
     assert len(chain) == 3
 
 
@@ -115,25 +128,51 @@ def test_pyhanko(benchmark, clique, pyhanko):
     assert path.pkix_len == 2
 
 
-def test_floor(clique, record, tmp_path, request):
+def test_nothing_native(benchmark, clique, nothing_native):
+    chain = benchmark(lambda: nothing_native(fresh(clique.sent)))
+    assert len(chain) == 3
+
+
+def test_pyopenssl(benchmark, clique, pyopenssl):
+    chain = benchmark(lambda: pyopenssl(fresh(clique.sent)))
+    assert len(chain) == 3
+
+
+def test_floor(clique, record, tmp_path, smoke):
     """Compare ccert's C with the two signature checks alone; the program asserts the verdicts."""
-    program, *ders = (tmp_path / name for name in ("floor", "leaf.der", "intermediate.der"))
+    ders = [tmp_path / name for name in ("leaf.der", "intermediate.der")]
     for path, der in zip(ders, clique.sent, strict=True):
         path.write_bytes(der)
-    sources = [Path(__file__).parent / "floor.c", *sorted(CSRC.glob("*.c"))]
-    subprocess.run([*COMPILE, *sources, "-o", program, "-lssl", "-lcrypto"], check=True)
-    smoke = request.config.getoption("benchmark_disable")
+    program = compile_c("floor.c", tmp_path / "floor", *sorted(CSRC.glob("*.c")))
     rounds = ("1", "1") if smoke else (str(ROUNDS), str(ITERATIONS))
     command = [program, *ders, clique.cafile, *rounds]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    *_, ratio = output.split()
-    record("ratio in C", float(ratio))
+    signatures, verification, ratio = map(float, output.split())
+    record("signatures in C", signatures * 1e-9)
+    record("ccert in C", verification * 1e-9)
+    record("ratio in C", ratio, "")
 
 
-def test_refusal(clique, verifier, cryptography, pyhanko):
-    """All of them refuse a leaf for code signing."""
+def test_refusal(clique, verifier, cryptography, pyhanko, nothing_native, pyopenssl):
+    """All of them refuse a leaf for code signing, except pyOpenSSL, which cannot be told to."""
     assert verifier.verify(clique.refused).trust is ccert.Trust.UNTRUSTED
     with pytest.raises(VerificationError, match="serverAuth is not listed"):
-        cryptography(*parse(clique.refused))
+        cryptography(rivals.parsed(clique.refused))
     with pytest.raises(InvalidCertificateError):
         pyhanko(clique.refused)
+    with pytest.raises(InvalidChainError, match="not for servers"):
+        nothing_native(clique.refused)
+    assert len(pyopenssl(clique.refused)) == 3, "no longer WRONG: correct its row"
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_forgery(clique, verifier, cryptography, pyhanko, nothing_native, pyopenssl, place):
+    """All of them look at both signatures: neither certificate may have a changed one."""
+    forged = list(clique.sent)
+    forged[place] = forged[place][:-1] + bytes([forged[place][-1] ^ 1])
+    assert verifier.verify(forged).trust is ccert.Trust.UNTRUSTED
+    for verify in (lambda ders: cryptography(rivals.parsed(ders)), pyhanko, nothing_native):
+        with pytest.raises((VerificationError, ValidationError, InvalidChainError)):
+            verify(forged)
+    with pytest.raises(rivals.crypto.X509StoreContextError):
+        pyopenssl(forged)
