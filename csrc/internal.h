@@ -9,9 +9,11 @@
 
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
+#include <openssl/tls1.h>
 #include <openssl/x509.h>
 
 #define CCERT_DIGEST_SIZE 32
+#define CCERT_NAME_SIZE (5 + TLSEXT_MAXLEN_host_name) /* of a server_name extension, at most */
 
 /* One setting of one SSL_CTX.  Immutable once published. */
 typedef struct ccert_policy {
@@ -47,9 +49,10 @@ struct ccert_connection {
     bool verified;            /* the callback ran in this handshake, and: */
     bool swapped;             /* it asked for a server's chain */
     int error_depth;
-    char error_issuer[256];                /* of the certificate there, if it is untrusted */
-    int64_t expiry;                        /* time_t of the first notAfter in the chain */
-    unsigned char name[CCERT_DIGEST_SIZE]; /* of the ClientHello's server_name extension */
+    char error_issuer[256]; /* of the certificate there, if it is untrusted */
+    int64_t expiry;         /* time_t of the first notAfter in the chain */
+    size_t name_size;
+    unsigned char name[CCERT_NAME_SIZE]; /* the ClientHello's server_name extension */
 };
 
 /* digest.c */

@@ -23,8 +23,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/tls1.h>
-
 /* A session holds the client's decoded chain, some 10 kB.  OpenSSL's own bound is 20480. */
 #define SESSION_CACHE_SIZE 2048
 
@@ -33,15 +31,21 @@
 /* Equals no id context that on_client_hello or CPython sets. */
 static const unsigned char never_resumed[] = "ccert-never-resumed";
 
-/* name_digest - of the server_name extension as the client sent it; zeros: none */
-static int name_digest(SSL *ssl, unsigned char digest[CCERT_DIGEST_SIZE])
+/* keep_name - the server_name extension as the client sent it; one that is larger than a name can
+ * be is refused, as libssl would later */
+static int keep_name(SSL *ssl, ccert_connection *connection)
 {
     const unsigned char *name; /* borrowed */
     size_t size;
 
-    memset(digest, 0, CCERT_DIGEST_SIZE);
-    return !SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &size)
-           || ccert_digest(name, size, digest);
+    connection->name_size = 0;
+    if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &size))
+        return 1;
+    if (size > CCERT_NAME_SIZE)
+        return 0;
+    memcpy(connection->name, name, size);
+    connection->name_size = size;
+    return 1;
 }
 
 /* name_kept - is the name that counts in the end the one that the first ClientHello had?
@@ -51,45 +55,45 @@ static int name_digest(SSL *ssl, unsigned char digest[CCERT_DIGEST_SIZE])
 static bool name_kept(SSL *ssl, const ccert_connection *connection)
 {
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name); /* borrowed */
-    unsigned char extension[5 + TLSEXT_MAXLEN_host_name];
-    unsigned char digest[CCERT_DIGEST_SIZE] = {0};
     size_t size = name == NULL ? 0 : strlen(name);
+    unsigned char head[5];
 
-    if (size > TLSEXT_MAXLEN_host_name)
+    if (name == NULL)
+        return connection->name_size == 0;
+    if (size > TLSEXT_MAXLEN_host_name || connection->name_size != sizeof(head) + size)
         return false;
-    if (name != NULL) {
-        extension[0] = (unsigned char)((size + 3) >> 8);
-        extension[1] = (unsigned char)((size + 3) & 0xff);
-        extension[2] = TLSEXT_NAMETYPE_host_name;
-        extension[3] = (unsigned char)(size >> 8);
-        extension[4] = (unsigned char)(size & 0xff);
-        memcpy(extension + 5, name, size);
-        if (!ccert_digest(extension, size + 5, digest))
-            return false;
-    }
-    return memcmp(digest, connection->name, CCERT_DIGEST_SIZE) == 0;
+    head[0] = (unsigned char)((size + 3) >> 8);
+    head[1] = (unsigned char)((size + 3) & 0xff);
+    head[2] = TLSEXT_NAMETYPE_host_name;
+    head[3] = (unsigned char)(size >> 8);
+    head[4] = (unsigned char)(size & 0xff);
+    return memcmp(connection->name, head, sizeof(head)) == 0
+           && memcmp(connection->name + sizeof(head), name, size) == 0;
 }
+
+typedef struct {
+    unsigned char policy[CCERT_DIGEST_SIZE];
+    uint64_t generation; /* attaching anew ends all sessions */
+    uint64_t flags;      /* X509_V_FLAG_... */
+    int32_t mode, depth, level, name_size;
+    unsigned char name[CCERT_NAME_SIZE];
+} id_material;
 
 static int id_context(SSL *ssl, const ccert_policy *policy, const ccert_connection *connection,
                       unsigned char digest[CCERT_DIGEST_SIZE])
 {
-    struct {
-        unsigned char policy[CCERT_DIGEST_SIZE];
-        unsigned char name[CCERT_DIGEST_SIZE];
-        uint64_t generation; /* attaching anew ends all sessions */
-        uint64_t flags;      /* X509_V_FLAG_... */
-        int32_t mode, depth, level, unused;
-    } material;
+    id_material material;
 
-    memset(&material, 0, sizeof(material)); /* no padding here, but nobody need know */
+    memset(&material, 0, offsetof(id_material, name)); /* no padding here, but nobody need know */
     memcpy(material.policy, policy->digest, CCERT_DIGEST_SIZE);
-    memcpy(material.name, connection->name, CCERT_DIGEST_SIZE);
     material.generation = policy->generation;
     material.flags = X509_VERIFY_PARAM_get_flags(SSL_get0_param(ssl));
     material.mode = SSL_get_verify_mode(ssl);
     material.depth = SSL_get_verify_depth(ssl);
     material.level = SSL_get_security_level(ssl);
-    return ccert_digest(&material, sizeof(material), digest);
+    material.name_size = (int32_t)connection->name_size;
+    memcpy(material.name, connection->name, connection->name_size);
+    return ccert_digest(&material, offsetof(id_material, name) + connection->name_size, digest);
 }
 
 static int on_client_hello(SSL *ssl, int *alert, void *arg)
@@ -107,7 +111,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     if (ok) {
         connection->verified = false;
         connection->generation = 0;
-        ok = name_digest(ssl, connection->name);
+        ok = keep_name(ssl, connection);
     }
     if (ok && policy != NULL) {
         connection->generation = policy->generation;
@@ -123,14 +127,18 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     return SSL_CLIENT_HELLO_ERROR;
 }
 
-/* ccert_expiry - the certificate's notAfter as a time_t; 0 if it cannot be read */
+/* ccert_expiry - the certificate's notAfter as a time_t; 0 if it cannot be read.  Not timegm() nor
+ * ASN1_TIME_diff(), which asks for the time of day: libc takes a lock for both. */
 int64_t ccert_expiry(const X509 *certificate)
 {
+    const struct tm epoch = {.tm_mday = 1, .tm_year = 70};
+    struct tm end;
     int days, seconds;
 
-    if (!ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(certificate)))
+    if (!ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end)
+        || !OPENSSL_gmtime_diff(&days, &seconds, &epoch, &end))
         return 0;
-    return (int64_t)time(NULL) + (int64_t)days * 86400 + seconds;
+    return (int64_t)days * 86400 + seconds;
 }
 
 static int never_resume(SSL_SESSION *session)

@@ -46,11 +46,11 @@ def test_aiosmtpd_example(files, host, clique, unused_port):
     """The example serves, accepts mail of a serverAuth-only member, and prints the line shown."""
     script = files / "server.py"
     script.write_text(_block("aiosmtpd").replace("8025", str(unused_port)))
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as server:
         try:
             _wait_for(unused_port)
             _send(unused_port, host.client(clique.leaf()))
-            line = server.stdout.readline().strip()
+            line = server.stderr.readline().strip()
             with pytest.raises(smtplib.SMTPRecipientsRefused):
                 _send(unused_port, host.client(clique.leaf(eku=[pki.EMAIL])))
             with pytest.raises(smtplib.SMTPSenderRefused):
