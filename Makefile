@@ -9,7 +9,7 @@ SOURCES := $(wildcard csrc/* src/ccert/*.py src/ccert/*.pyi src/ccert/*/*.py) \
 PYTEST := $(BIN)/python -m pytest
 ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
-PEERS := gnutls-bin libnet-ssleay-perl postfix swaks
+PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
 .PHONY: help demo test lint sanitize sanitized fuzz valgrind bench bench-smoke vectors sdist clean
 
