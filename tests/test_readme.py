@@ -15,6 +15,7 @@ import pairs
 import pki
 import pytest
 from cases import Clique
+from test_aiosmtpd import connected, serving
 from test_cli import COMMAND
 from test_runtime import ROOT
 
@@ -38,8 +39,11 @@ def files(host, clique, tmp_path, monkeypatch) -> Path:
 
 
 def test_every_python_block_is_tested():
-    """No code stands there untested."""
-    assert README.count("```python") == README.count("<!-- tested: ") - 1
+    """No code stands there untested: each has a name, and a test that asks for it."""
+    named = re.findall(r"<!-- tested: (\w+) -->\n```", README)
+    assert README.count("```python") == len(re.findall(r"<!-- tested: \w+ -->\n```python", README))
+    tests = Path(__file__).read_text(encoding="utf-8")
+    assert all(f'_block("{name}")' in tests for name in named), named
 
 
 def test_aiosmtpd_example(files, host, clique, unused_port):
@@ -87,19 +91,27 @@ def test_attach_example(files, host, clique):
     assert ccert.peer(pair.server.tls).trusted_as_server
 
 
-def test_fingerprint_example(files: Path, host, clique: Clique):
-    """The command prints the fingerprint that the code looks up."""
+def test_table_example(files: Path, host, clique: Clique):
+    """The command prints the fingerprint that the table of the example lets in, untrusted."""
     chain = clique.leaf()
     (files / "partner.pem").write_bytes(chain.sent[0].pem)
     done = subprocess.run(
         _block("openssl"), shell=True, capture_output=True, text=True, check=True, cwd=files
     )
-    fingerprint = done.stdout.strip()
+    row = re.search(r"^4F:0C:.*$", README, re.MULTILINE)[0]
+    table = row.replace("4F:0C:…:A1", done.stdout.strip())
+    (files / "relay_clientcerts").write_text(table + "\n")
     names = {}
-    exec(_block("fingerprint").replace("4F:0C:…", fingerprint), names)
-    peer = ccert.peer(pairs.handshake(host.context(), host.client(chain)).server.tls)
-    assert peer.trust is ccert.Trust.UNTRUSTED
-    assert names["partner"](peer) == "mx.partner.example"
+    exec(_block("table"), names)
+    context = host.context()
+    for chain_sent, code in ((chain, 250), (clique.leaf(), 554)):
+        with (
+            serving(names["handler"], context) as port,
+            connected(port, host.client(chain_sent), implicit=False) as smtp,
+        ):
+            smtp.ehlo()
+            smtp.mail("a@client.example")
+            assert smtp.rcpt("b@mx.example")[0] == code
 
 
 def test_make_targets_exist():

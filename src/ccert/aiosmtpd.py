@@ -175,7 +175,7 @@ def _meet(server: SMTP, session: Session) -> None:
     ssl_object = (
         session.ssl["ssl_object"] if session.ssl else transport.get_extra_info("ssl_object")
     )
-    if ssl_object is None:
+    if ssl_object is None or transport.is_closing():  # gone already, as scanners are
         return
     try:
         session.ccert = peer(ssl_object)
