@@ -190,10 +190,15 @@ def client_name(session: Session) -> str:
     return f"unknown[{session.peer[0]}]" if session.peer else "unknown"
 
 
+def sender(mail_from: str | None) -> str:
+    """Return the sender of an envelope: that of bounces, "<>" for aiosmtpd, is ""."""
+    return "" if mail_from is None or mail_from == "<>" else mail_from
+
+
 def _log_refusal(session: Session, envelope: Envelope, recipient: str, reply: str) -> None:
     _log.info(
         "reject: RCPT from %s: %s; from=<%s> to=<%s> proto=%s helo=<%s>",
-        client_name(session), printable(reply), printable(envelope.mail_from or ""),
+        client_name(session), printable(reply), printable(sender(envelope.mail_from)),
         printable(recipient), _protocol(session), printable(session.host_name or ""),
     )  # fmt: skip
 
@@ -210,7 +215,7 @@ def _attributes(
     known: dict[str, str | int] = {
         "protocol_name": _protocol(session),
         "helo_name": session.host_name or "",
-        "sender": envelope.mail_from or "",
+        "sender": sender(envelope.mail_from),
         "recipient": recipient,
         "instance": vars(envelope).setdefault("ccert_instance", uuid.uuid4().hex),
     }
