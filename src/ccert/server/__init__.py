@@ -1,0 +1,5 @@
+"""A mail server: what ``ccert serve`` runs.
+
+The master (:mod:`ccert.server.master`) reads the configuration, holds the ports and keeps the
+workers alive; each worker accepts clients, talks SMTP with them and delivers into one Maildir.
+"""

@@ -1,0 +1,104 @@
+"""Delivery: durable, unique, and nothing half done."""
+
+import io
+import mailbox
+import os
+import pathlib
+import threading
+import time
+
+import pytest
+
+from ccert.server.maildir import Maildir
+
+
+@pytest.fixture
+def maildir(tmp_path) -> Maildir:
+    return Maildir(str(tmp_path / "Mail"))
+
+
+def test_durable(maildir, monkeypatch):
+    """The message is fsynced before it has its name in new, and new is fsynced after."""
+    steps = []
+    fsync, link = os.fsync, os.link
+
+    def noted_fsync(fd):
+        path = pathlib.Path(f"/proc/self/fd/{fd}").readlink()
+        steps.append(f"fsync {path.name}" if path.is_dir() else "fsync file")
+        fsync(fd)
+
+    def noted_link(source, target):
+        steps.append("link")
+        link(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "link", noted_link)
+    name = maildir.deliver(["X: y"], io.BytesIO(b"\r\nbody\r\n"))
+    assert steps == ["fsync file", "link", "fsync new"]
+    assert (maildir.path / "new" / name).read_bytes() == b"X: y\n\nbody\n"
+
+
+def test_readable_by_others(maildir):
+    """What we deliver, the library reads."""
+    maildir.deliver(["X: y"], io.BytesIO(b"Subject: x\r\n\r\nbody\r\n"))
+    (message,) = mailbox.Maildir(maildir.path)
+    assert (message["X"], message["Subject"], message.get_payload()) == ("y", "x", "body\n")
+
+
+def test_many_threads(maildir, monkeypatch):
+    """Threads that deliver in the same microsecond get names of their own."""
+    monkeypatch.setattr(mailbox.time, "time", lambda: 1.0)
+    monkeypatch.setattr(mailbox.Maildir, "_count", 1)
+    barrier = threading.Barrier(8)
+    errors = []
+
+    def deliver() -> None:
+        barrier.wait(20)
+        for _ in range(20):
+            try:
+                maildir.deliver([], io.BytesIO(b"x"))
+            except OSError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=deliver) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert errors == []
+    assert len(list((maildir.path / "new").iterdir())) == 160
+
+
+def test_nothing_half_done(maildir):
+    """A message that cannot be read to its end leaves nothing behind, and is closed."""
+
+    class Broken(io.BytesIO):
+        def readline(self, _size=-1):
+            raise OSError(5, "Input/output error")
+
+    broken = Broken(b"x")
+    with pytest.raises(OSError, match="Input/output"):
+        maildir.deliver(["X: y"], broken)
+    assert broken.closed
+    assert [p for p in maildir.path.rglob("*") if p.is_file()] == []
+
+
+def test_no_name(maildir, monkeypatch):
+    """Where no name is to be had, that is an error like any other of the disk's."""
+
+    def clash(*_):
+        raise mailbox.ExternalClashError
+
+    monkeypatch.setattr(mailbox.Maildir, "add", clash)
+    with pytest.raises(OSError, match="no unique name"):
+        maildir.deliver([], io.BytesIO(b"x"))
+
+
+def test_clean(maildir):
+    """What a crash left in tmp goes after 36 hours, as maildir(5) has it; younger files stay."""
+    for name, age in (("old", 37), ("young", 35)):
+        path = maildir.tmp / name
+        path.touch()
+        os.utime(path, (time.time() - age * 3600,) * 2)
+    maildir.clean()
+    assert [path.name for path in maildir.tmp.iterdir()] == ["young"]
