@@ -1,0 +1,72 @@
+"""Read a file of main.cf's form: ``name = value``, comments, continuation lines.
+
+As in postconf(5): a line whose first visible character is "#" is a comment, also between the lines
+of a value; a line that begins with white space continues the one before.  Stricter than Postfix:
+what it only warns of is an error here, and "$name" is not expanded but refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from ccert.errors import ConfigError
+
+__all__ = ["Assignment", "read_assignments"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Assignment:
+    """A parameter, its value as text, and where it was given: "FILE, line N" or "--option"."""
+
+    name: str
+    value: str
+    origin: str
+
+
+def read_assignments(path: str) -> tuple[list[Assignment], list[str]]:
+    """Read a file.
+
+    Returns:
+        what it assigns, in its order, and an error ("FILE, line N: …") for each logical line that
+        assigns nothing.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"configuration file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"configuration file {path}: {error.reason}, it must be UTF-8") from error
+    assignments, errors = [], []
+    for number, line in _logical_lines(text):
+        origin = f"{path}, line {number}"
+        name, equals, value = (word.strip() for word in line.partition("="))
+        if line[0].isspace():
+            errors.append(f"{origin}: white space in front continues a line, but there is none")
+        elif not equals or not name or len(name.split()) > 1:
+            errors.append(f"{origin}: not of the form name = value")
+        elif not line.isprintable():
+            errors.append(f"{origin}: {name}: a control character in the value")
+        elif "$" in value:
+            errors.append(f'{origin}: {name}: "$" is not expanded here: write the value itself')
+        else:
+            assignments.append(Assignment(name, value, origin))
+    return assignments, errors
+
+
+def _logical_lines(text: str) -> list[tuple[int, str]]:
+    """Join continuation lines; number each logical line by its first."""
+    lines: list[tuple[int, str]] = []
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.rstrip().expandtabs()
+        if not line or line.lstrip().startswith("#"):
+            continue
+        if line[0].isspace() and lines:
+            first, begun = lines[-1]
+            lines[-1] = first, begun + line
+        else:
+            lines.append((number, line))
+    return lines

@@ -1,0 +1,64 @@
+"""The CAs that come with the system: where they are, and whether a file is theirs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+from pathlib import Path
+
+from ccert.errors import ConfigError
+
+__all__ = ["is_system_file", "system_cas"]
+
+# Where distributions keep what their ca-certificates package makes; OpenSSL's own default is
+# often a link to one of them.  (The list of Go's crypto/x509, root_linux.go.)
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+_DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs")
+
+
+def system_cas() -> tuple[str, str]:
+    """Return the file and the directory with the system's CAs, "" for what there is not.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    paths = ssl.get_default_verify_paths()  # heeds SSL_CERT_FILE and SSL_CERT_DIR
+    if paths.cafile or paths.capath:
+        return paths.cafile or "", "" if paths.cafile else paths.capath or ""
+    raise ConfigError("the system has no CAs where its OpenSSL looks for them")
+
+
+def is_system_file(path: str) -> bool:
+    """Tell whether a file or directory is the system's, or has most of the CAs of a system's file.
+
+    Most, not all: last year's copy in a container image is no better than the original.
+    """
+    defaults = ssl.get_default_verify_paths()
+    bundles = _existing(defaults.cafile, defaults.openssl_cafile, *_BUNDLES)
+    directories = _existing(defaults.capath, defaults.openssl_capath, *_DIRECTORIES)
+    if os.path.realpath(path) in bundles | directories:
+        return True
+    own = _cas(path)
+    return any(len(own & theirs) > len(theirs) / 2 for theirs in map(_cas, bundles))
+
+
+def _existing(*paths: str | None) -> set[str]:
+    return {os.path.realpath(path) for path in paths if path and Path(path).exists()}
+
+
+def _cas(path: str) -> set[bytes]:
+    """Return the CAs (DER) that OpenSSL finds in a file, or in a directory's hashed files."""
+    loader = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    directory = Path(path)
+    for file in directory.glob("????????.?*") if directory.is_dir() else [directory]:
+        with contextlib.suppress(ssl.SSLError, OSError):  # whoever loads it in earnest reports it
+            loader.load_verify_locations(cafile=file)
+    return set(loader.get_ca_certs(binary_form=True))

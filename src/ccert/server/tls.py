@@ -1,0 +1,71 @@
+"""The TLS context, made anew at each reload: a CA that has left its file is trusted no more."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import warnings
+from typing import TYPE_CHECKING
+
+from ccert.context import ServerContext
+from ccert.errors import ConfigError
+from ccert.server.system_cas import is_system_file, system_cas
+
+if TYPE_CHECKING:
+    from ccert.server.config import Config
+    from ccert.settings import TrustServerCcerts
+
+__all__ = ["server_context"]
+
+_log = logging.getLogger("ccert")
+_SETTING: dict[str, TrustServerCcerts] = {"no": False, "observe": "observe", "yes": True}
+_WHY = (
+    "a public CA vouches for every host on the Internet, so that with tls_trust_server_ccerts = {} "
+    "every one of them {} Trusted: give a file with the few CAs of your peers as smtpd_tls_CAfile "
+    "(--cafile), or, if you mean it, --allow-system-cas"
+)
+
+
+def server_context(config: Config) -> ServerContext:
+    """Make the context that the configuration describes.
+
+    Raises:
+        ConfigError: a file is unusable, or the system's CAs are trusted where they must not be.
+    """
+    cafile, capath = _anchors(config)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        context = ServerContext(
+            config.smtpd_tls_cert_file,
+            config.smtpd_tls_key_file or None,
+            cafile=cafile or None,
+            capath=capath or None,
+            client_certs="require" if config.smtpd_tls_req_ccert else "ask",
+            trust_server_ccerts=_SETTING[config.tls_trust_server_ccerts],
+            verify_depth=config.smtpd_tls_ccert_verifydepth,
+        )
+    for warning in caught:
+        _log.warning("%s", warning.message)
+    if not config.smtpd_tls_ask_ccert:
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _anchors(config: Config) -> tuple[str, str]:
+    """Return CA file and directory, unless the setting makes them dangerous."""
+    cafile, capath = config.smtpd_tls_CAfile, config.smtpd_tls_CApath
+    if config.allow_system_cas:
+        return (cafile, capath) if cafile or capath else system_cas()
+    setting = config.tls_trust_server_ccerts
+    if setting == "no":
+        return cafile, capath
+    why = _WHY.format(setting, "is" if setting == "yes" else "would be")
+    if not cafile and not capath:
+        raise ConfigError(
+            f"tls_trust_server_ccerts = {setting} without a CA has no effect, and the system's CAs "
+            f"are not taken instead: {why}"
+        )
+    for path in filter(None, (cafile, capath)):
+        if is_system_file(path):
+            raise ConfigError(f"{path} has the system's CAs: {why}")
+    return cafile, capath
