@@ -573,24 +573,6 @@ def test_unreachable(run, path, unused_port, endpoint, problem, warnings):
     assert message.endswith(f"; answering {action}")
 
 
-def test_warning_is_one_line(warnings):
-    """Even where the socket's name or the default action are not."""
-    service = PolicyService("unix:a\nb", default_action="DEFER c\x1bd")
-    asyncio.run(service.ask(_about("x")))
-    (message,) = warnings()
-    assert message.startswith("policy service unix:a?b: ")
-    assert message.endswith("; answering DEFER c?d")
-
-
-def test_ended_loops_are_forgotten(warnings):
-    """A client that outlives its event loops does not keep them."""
-    service = PolicyService("unix:absent")
-    for _ in range(3):
-        asyncio.run(service.ask(_about("x")))
-    assert len(service._connections) == 1
-    assert len(warnings()) == 3
-
-
 @pytest.mark.parametrize(
     "endpoint",
     [

@@ -136,8 +136,12 @@ class PolicyService:
             problem = str(error)
         else:
             return action
-        ending = f"policy service {self._endpoint}: {problem}; answering {self._default_action}"
-        _log.warning("%s", printable(ending))
+        _log.warning(
+            "policy service %s: %s; answering %s",
+            self._endpoint,
+            printable(problem),
+            self._default_action,
+        )
         return self._default_action
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import ccert
+from ccert.cli.serve_options import DESCRIPTION, EPILOG, add_options
 from ccert.printable import printable
 
 if TYPE_CHECKING:
@@ -69,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     command("doctor", "does ccert work with this Python?", _DOCTOR).set_defaults(run=_doctor)
     demo = command("demo", "see a real mail server trust a serverAuth-only client", _DEMO)
     demo.set_defaults(run=_demo)
+    serve = command("serve", "a mail server that knows its clients", DESCRIPTION, EPILOG)
+    add_options(serve)
+    serve.set_defaults(run=_serve)
     return parser
 
 
@@ -139,6 +143,14 @@ def _demo(_arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return _missing("demo", "aiosmtpd,cli", error)
     return run()
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    try:
+        from ccert.cli.serve import run  # noqa: PLC0415 - its dependencies are optional
+    except ModuleNotFoundError as error:
+        return _missing("serve", "aiosmtpd", error)
+    return run(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,141 @@
+"""What becomes of a message: the client's verdict decides on it, then it goes into the Maildir."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from aiosmtpd.smtp import TLSSetupException
+
+from ccert.access import AccessTable
+from ccert.aiosmtpd import CcertMixin, client_name, sender
+from ccert.policy import PolicyService
+from ccert.server.received import Trace
+
+if TYPE_CHECKING:
+    from ccert.aiosmtpd import Envelope as _Envelope
+    from ccert.aiosmtpd import Session
+    from ccert.server.config import Config
+    from ccert.server.maildir import Maildir
+    from ccert.server.smtp import SMTP, Envelope
+
+__all__ = ["Handler"]
+
+_log = logging.getLogger("ccert")
+
+# the order in which Postfix's check_ccert_access looks
+_ACCESS = {"search_order": ("cert_fingerprint", "pubkey_fingerprint"), "actions": True}
+
+
+class _Delivery:
+    def __init__(self, maildir: Maildir, *, asked: bool) -> None:
+        self._maildir = maildir
+        self._asked = asked
+
+    async def handle_EHLO(  # noqa: N802
+        self,
+        server: SMTP,  # noqa: ARG002 - aiosmtpd's signature
+        session: Session,
+        envelope: _Envelope,  # noqa: ARG002 - likewise
+        hostname: str,
+        responses: list[str],
+    ) -> list[str]:
+        """Offer what there is: AUTH is not."""
+        session.host_name = hostname
+        return [line for line in responses if not line.startswith("250-AUTH")]
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Deliver; 250 means that the message is on disk."""
+        identifier = secrets.token_hex(6).upper()
+        client = client_name(session)
+        headers = Trace(
+            helo=session.host_name or "",
+            address=session.peer[0] if session.peer else "",
+            protocol="ESMTP" if session.extended_smtp else "SMTP",
+            peer=session.ccert,
+            asked=self._asked,
+            hostname=server.hostname,
+            id=identifier,
+            sender=sender(envelope.mail_from),
+            recipients=envelope.rcpt_tos,
+        ).lines(getattr(envelope, "ccert_headers", ()))
+        try:
+            name = await asyncio.to_thread(self._maildir.deliver, headers, envelope.message)
+        except OSError as error:
+            _log.error(
+                "%s: from <%s>, %s: not delivered: %s",
+                identifier,
+                sender(envelope.mail_from),
+                client,
+                error,
+            )
+            return "451 4.3.0 Error: queue file write error"
+        _log.info(
+            "%s: client=%s, trust=%s, from=<%s>, to=<%s>, size=%d, delivered as %s",
+            identifier,
+            client,
+            session.ccert.trust.value if session.ccert else "None",
+            sender(envelope.mail_from),
+            ">,<".join(envelope.rcpt_tos),
+            envelope.size,
+            name,
+        )
+        return f"250 2.0.0 Ok: delivered as {identifier}"
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Log an error of ours; the client is to try again."""
+        if not isinstance(error, TLSSetupException):  # which is logged where it happens
+            _log.error("internal error: %r", error, exc_info=error)
+        return "451 4.3.0 Error: internal error"
+
+
+class Handler(CcertMixin, _Delivery):
+    """The hooks of every session of a worker.
+
+    Args:
+        config: whom to ask about clients and recipients.
+        maildir: where to deliver.
+
+    Raises:
+        ConfigError: a table is unusable, or the policy service's parameters are.
+    """
+
+    def __init__(self, config: Config, maildir: Maildir) -> None:
+        self._tables: list[AccessTable] = []
+        self._policy_service: PolicyService | None = None
+        if config.check_policy_service:
+            self._policy_service = PolicyService(
+                config.check_policy_service,
+                timeout=config.smtpd_policy_service_timeout,
+                default_action=config.smtpd_policy_service_default_action,
+            )
+        super().__init__(
+            maildir,
+            asked=config.smtpd_tls_ask_ccert,
+            require_trusted=config.require_trusted,
+            check_ccert_access=self._table(config.check_ccert_access, **_ACCESS),
+            relay_clientcerts=self._table(config.relay_clientcerts),
+            policy_service=self._policy_service,
+        )
+
+    def _table(self, path: str, **how: Any) -> AccessTable | None:  # noqa: ANN401 - AccessTable's
+        if not path:
+            return None
+        self._tables.append(AccessTable(path, **how))
+        return self._tables[-1]
+
+    def reload(self) -> None:
+        """Read the tables again, which they do of themselves, too, when their files have changed.
+
+        Raises:
+            ConfigError: one is unusable; what it had stays.
+        """
+        for table in self._tables:
+            table.reload()
+
+    async def close(self) -> None:
+        """End the connections to the policy service."""
+        if self._policy_service:
+            await self._policy_service.close()

@@ -1,0 +1,175 @@
+"""aiosmtpd's SMTP, hardened for strangers.
+
+- A message goes to a file as it comes: memory does not grow with messages or with their lines.
+- Addresses are RFC 5321's: aiosmtpd also decodes RFC 2047 words in them, line breaks included.
+- Handshakes end in time, and see the TLS context of the moment.
+- There is no AUTH, as there is nobody to log in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from asyncio import sslproto
+from typing import TYPE_CHECKING
+
+from aiosmtpd import smtp
+
+from ccert.aiosmtpd import client_name
+from ccert.server.address import parse_path
+from ccert.server.ending import Ending
+from ccert.server.reception import Reception
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from ccert.server.config import Config
+
+__all__ = ["SMTP", "Envelope"]
+
+_log = logging.getLogger("ccert")
+
+_RECIPIENT_LIMIT = 1000  # Postfix: smtpd_recipient_limit
+
+
+class Envelope(smtp.Envelope):
+    """A transaction, with the message as a file in place of ``content``.
+
+    Attributes:
+        message: whoever delivers it closes it.
+        size: of the message, in octets.
+    """
+
+    message: BinaryIO
+    size: int
+
+
+class SMTP(Ending):
+    """A session.
+
+    Args:
+        handler: its hooks decide; ``handle_DATA`` delivers ``envelope.message``.
+        config: limits and names.
+        spool: the directory for messages on their way.
+        context: returns the TLS context of the moment for STARTTLS; None: not offered.
+    """
+
+    line_length_limit = 2**16  # "if at all possible", RFC 5321, 4.5.3.1: longer than 1000 octets
+    envelope: Envelope
+
+    def __init__(
+        self,
+        handler: object,
+        config: Config,
+        *,
+        spool: Path,
+        context: Callable[[], ssl.SSLContext] | None,
+    ) -> None:
+        super().__init__(
+            handler,
+            data_size_limit=config.message_size_limit,
+            hostname=config.myhostname,
+            ident="ESMTP ccert",
+            tls_context=context() if context else None,
+            require_starttls=config.smtpd_tls_security_level == "encrypt",
+            timeout=config.smtpd_timeout,
+            loop=asyncio.get_running_loop(),
+        )
+        self._context = context
+        self._spool = spool
+        self._starttls_timeout = config.smtpd_starttls_timeout
+        del self._smtp_methods["AUTH"]
+
+    async def push(self, status: str | bytes) -> None:
+        """Send a reply, which is one line whatever is quoted in it."""
+        text = status.decode("latin-1") if isinstance(status, bytes) else status
+        await super().push("".join(c if c.isascii() and c.isprintable() else "?" for c in text))
+
+    def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+        return parse_path(arg) or (None, None)
+
+    def _create_envelope(self) -> Envelope:
+        return Envelope()
+
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
+        """Add a recipient, up to a limit; "<>" is a sender only."""
+        if (self._strip_command_keyword("TO:", arg or "") or "").startswith("<>"):
+            await self.push("501 5.1.3 Bad recipient address syntax")
+            return
+        if len(self.envelope.rcpt_tos) >= _RECIPIENT_LIMIT:
+            await self.push("452 4.5.3 Error: too many recipients")
+            return
+        await super().smtp_RCPT(arg)
+
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
+        """Shake hands, within a time, with the context of the moment: else as aiosmtpd does."""
+        if arg:
+            await self.push("501 5.5.4 Syntax: STARTTLS")
+            return
+        if self._context is None or self._tls_protocol:
+            await self.push("503 5.5.1 Error: TLS is not to be had here, or already there")
+            return
+        await self.push("220 2.0.0 Ready to start TLS")
+        waiter = self.loop.create_future()
+        self._tls_protocol = sslproto.SSLProtocol(
+            self.loop,
+            self,
+            self._context(),
+            waiter,
+            server_side=True,
+            ssl_handshake_timeout=self._starttls_timeout,
+        )
+        self._original_transport = self.transport
+        self._original_transport.set_protocol(self._tls_protocol)
+        self.transport = self._tls_protocol._app_transport  # noqa: SLF001 - aiosmtpd's way
+        self._timeout_handle.cancel()
+        self._tls_protocol.connection_made(self._original_transport)
+        try:
+            await waiter
+        except Exception as error:  # whatever certificates do to ssl's getpeercert(), too
+            log_handshake_failure(client_name(self.session), error)
+            raise smtp.TLSSetupException from error
+        if self.session.ssl is None:  # aborted
+            raise smtp.TLSSetupException
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+        """Receive a message into a file and have it delivered."""
+        if await self.check_helo_needed():
+            return
+        if not self.envelope.rcpt_tos:
+            await self.push("503 5.5.1 Error: need RCPT command")
+            return
+        if arg:
+            await self.push("501 5.5.4 Syntax: DATA")
+            return
+        reception = Reception(self._spool, self.data_size_limit or 0)
+        try:
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            self.receiving = True
+            await reception.receive(self._reader)
+        except BaseException:
+            reception.message.close()
+            raise
+        finally:
+            self.receiving = False
+        self._reset_timeout()
+        status = reception.refusal
+        try:
+            if status:
+                reception.message.close()
+            else:
+                self.envelope.message, self.envelope.size = reception.message, reception.size
+                status = await self._call_handler_hook("DATA")
+        finally:
+            self._set_post_data_state()  # type: ignore[no-untyped-call]
+        await self.push(status)
+
+
+def log_handshake_failure(client: str, error: Exception) -> None:
+    """Log why a client did not get TLS."""
+    reason = getattr(error, "reason", None)  # of ssl.SSLError
+    words = reason.replace("_", " ").lower() if reason else str(error) or type(error).__name__
+    _log.info("TLS handshake with %s failed: %s", client, words)

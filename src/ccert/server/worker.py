@@ -1,0 +1,199 @@
+"""A process that serves clients, at most so many at a time, until it is told to go.
+
+The master tells it by signals: TERM, to end when the open transactions have ended; HUP, to read
+certificates, CAs and tables again.  That the master is no more it learns from the end of the pipe
+between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from ccert.errors import ConfigError
+from ccert.server.handler import Handler
+from ccert.server.maildir import Maildir
+from ccert.server.smtp import SMTP, log_handshake_failure
+from ccert.server.tls import server_context
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Sequence
+
+    from ccert.server.config import Config
+
+__all__ = ["READY", "Worker"]
+
+_log = logging.getLogger("ccert")
+
+READY = b"ready\n"
+
+_PAUSE = 1  # seconds until there may be room again
+_WARN_EVERY = 1000  # seconds, as Postfix's master does
+
+
+class Worker:
+    """Serves on sockets of its own.
+
+    Args:
+        config: what to do.
+        listeners: bound sockets for STARTTLS; they are closed here.
+        tls_listeners: the same for implicit TLS.
+        control: connected with the master.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        listeners: Sequence[socket.socket],
+        tls_listeners: Sequence[socket.socket],
+        control: socket.socket,
+    ) -> None:
+        self._config = config
+        self._listeners = {**dict.fromkeys(listeners, False), **dict.fromkeys(tls_listeners, True)}
+        self._control = control
+        self._context: ssl.SSLContext = server_context(config)
+        self._maildir = Maildir(config.maildir)
+        self._handler = Handler(config, self._maildir)
+        self._sessions: dict[asyncio.Task[None], SMTP | None] = {}
+        self._next_warning = 0.0
+
+    def run(self) -> None:
+        """Serve until told to go, and until what is open then has ended."""
+        os.umask(0o077)  # of messages; mailbox.Maildir leaves it to us
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_note)
+        self._going = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, self._going.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the master blocked them before the fork
+        loop.add_reader(self._control, self._master_is_gone)
+        self._places = asyncio.Semaphore(self._config.default_process_limit)
+        acceptors = []
+        for listener, tls in self._listeners.items():
+            listener.setblocking(False)  # noqa: FBT003 - socket's
+            listener.listen(socket.SOMAXCONN)
+            acceptors.append(asyncio.create_task(self._accept(listener, tls=tls)))
+        self._control.sendall(READY)
+        await self._going.wait()
+        for acceptor in acceptors:
+            acceptor.cancel()
+        await asyncio.wait(acceptors)
+        for listener in self._listeners:
+            listener.close()
+        await self._finish()
+        await self._handler.close()
+
+    def _master_is_gone(self) -> None:
+        """Note the end of the control connection: the master never writes to it."""
+        asyncio.get_running_loop().remove_reader(self._control)
+        _log.error("the master is gone: finishing")
+        self._going.set()
+
+    def _reload(self) -> None:
+        """Read files again; if one is bad, all stays as it is.
+
+        New connections, and STARTTLS in old ones, get the new context.  Sessions of the old one do
+        not resume there: they are kept in it.
+        """
+        try:
+            context = server_context(self._config)
+            self._handler.reload()
+        except ConfigError as error:
+            _log.error("not reloaded, all stays as it was: %s", error)
+            return
+        self._context = context
+        _log.info("reloaded")
+
+    async def _accept(self, listener: socket.socket, *, tls: bool) -> None:
+        """Take clients in, while there is a place; the others wait, as with Postfix."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, address = await loop.sock_accept(listener)
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:  # above all, too many open files
+                _log.warning("cannot accept: %s", error.strerror)
+                await asyncio.sleep(_PAUSE)
+                continue
+            if self._places.locked():
+                self._warn_of_limit()
+            try:
+                await self._places.acquire()
+            except asyncio.CancelledError:
+                connection.close()
+                raise
+            session = asyncio.create_task(self._talk(connection, address, tls=tls))
+            self._sessions[session] = None
+            session.add_done_callback(self._forget)
+
+    def _warn_of_limit(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_warning:
+            self._next_warning = now + _WARN_EVERY
+            _log.warning(
+                "default_process_limit %d is reached: new clients may experience delays",
+                self._config.default_process_limit,
+            )
+
+    def _forget(self, session: asyncio.Task[None]) -> None:
+        del self._sessions[session]
+        self._places.release()
+
+    async def _talk(
+        self, connection: socket.socket, address: tuple[str, int], *, tls: bool
+    ) -> None:
+        """Be with one client from accept to the end."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for mypy
+
+        def protocol() -> SMTP:
+            smtp = SMTP(
+                self._handler,
+                self._config,
+                spool=self._maildir.tmp,
+                context=None if tls else lambda: self._context,
+            )
+            self._sessions[task] = smtp
+            return smtp
+
+        try:
+            _, smtp = await asyncio.get_running_loop().connect_accepted_socket(
+                protocol,
+                connection,
+                ssl=self._context if tls else None,
+                ssl_handshake_timeout=self._config.smtpd_starttls_timeout if tls else None,
+            )
+        except Exception as error:  # noqa: BLE001 - see there; the log has it
+            log_handshake_failure(f"unknown[{address[0]}]", error)
+            return
+        await smtp.ended()
+
+    async def _finish(self) -> None:
+        """End the sessions: idle ones at once, transactions in their time."""
+        for session, smtp in list(self._sessions.items()):
+            if smtp is None or smtp.transport is None:  # amid the handshake of implicit TLS
+                session.cancel()
+            else:
+                smtp.leave()
+        if not self._sessions:
+            return
+        _, left = await asyncio.wait(self._sessions, timeout=self._config.shutdown_timeout)
+        if left:
+            _log.warning("cutting off %d sessions after shutdown_timeout", len(left))
+
+
+def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio has to say: with a traceback if it is no client's doing."""
+    error = context.get("exception")
+    ours = not isinstance(error, OSError | ValueError)
+    _log.error("%s: %r", context["message"], error, exc_info=error if ours else None)

@@ -1,0 +1,402 @@
+"""``ccert serve``: the real command in a process of its own, clients on loopback.
+
+Who is trusted, and what becomes of a message.  How the processes live: test_serve_processes.py.
+"""
+
+import email
+import email.policy
+import re
+import smtplib
+import socket
+import subprocess
+import sys
+
+import pki
+import pytest
+from serving import COMMAND, MESSAGE, PATIENCE, send, serving
+
+from ccert.cli import main
+
+BOTH = ["--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]
+TRUST = {  # by kind of certificate: the log's word, with the setting no, observe and yes
+    "server": ["Untrusted", "Untrusted", "Trusted"],
+    "client": ["Trusted", "Trusted", "Trusted"],
+    "self-signed": ["Untrusted", "Untrusted", "Untrusted"],
+    "none": ["Anonymous", "Anonymous", "Anonymous"],
+}
+
+
+@pytest.fixture(scope="module")
+def identity(host) -> list:
+    return ["--cert", host.certfile, "--key", host.keyfile]
+
+
+@pytest.fixture(scope="module")
+def chains(clique) -> dict:
+    return {
+        "server": clique.leaf(),
+        "client": clique.leaf(eku=[pki.CLIENT]),
+        "self-signed": clique.leaf(issuer=pki.issue("Strange Root", ca=True)),
+        "none": None,
+    }
+
+
+@pytest.fixture(scope="module", params=["no", "observe", "yes"])
+def setting(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def of_setting(setting, host, clique, identity, tmp_path_factory):
+    """A server with the setting."""
+    maildir = tmp_path_factory.mktemp("serve") / "Mail"
+    words = ["--cafile", host.anchors(clique.root.pem), "--trust-server-ccerts", setting, *BOTH]
+    with serving(maildir, *identity, *words) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(identity, tmp_path_factory):
+    """A server that trusts nobody."""
+    with serving(tmp_path_factory.mktemp("serve") / "Mail", *identity) as server:
+        yield server
+
+
+def raw(smtp: smtplib.SMTP, command: str) -> int:
+    """Send what smtplib would not."""
+    smtp.send(command.encode("latin-1") + b"\r\n")
+    code, text = smtp.getreply()
+    assert text.decode("ascii").isprintable()
+    return code
+
+
+@pytest.mark.parametrize("implicit", [False, True], ids=["starttls", "implicit"])
+@pytest.mark.parametrize("kind", TRUST)
+def test_trust(of_setting, setting, host, chains, kind, implicit):
+    """Each kind of client is logged, and its message marked, as it deserves; all may deliver."""
+    server = of_setting
+    before = len(server.messages())
+    with server.client(host.client(chains[kind]), implicit=implicit) as smtp:
+        send(smtp)
+    expected = TRUST[kind][["no", "observe", "yes"].index(setting)]
+    server.wait_for(f"{expected} TLS connection established from unknown.127.0.0.1.: TLSv1.3 with")
+    if setting == "observe" and kind == "server":
+        server.wait_for("trust_server_ccerts would make unknown.127.0.0.1. Trusted: subject 'mx.ex")
+    server.wait_for(f": client=unknown.127.0.0.1., trust={expected}, from=<a@client.example>, to=")
+    *_, message = server.messages()
+    assert len(server.messages()) == before + 1
+    received = email.message_from_bytes(message)["Received"]
+    names = '"mx.example", Issuer "Clique CA"' if expected == "Trusted" else '"", Issuer ""'
+    verified = "verified OK" if expected == "Trusted" else "not verified"
+    client = "did not present a certificate" if kind == "none" else f"CN {names} ({verified})"
+    assert f"(Client {client})" in received
+
+
+def test_observe_changes_nothing(of_setting, setting, host, chains):
+    """Only "observe" tells what "yes" would do, and only of clients for whom it would matter."""
+    for chain in chains.values():
+        with of_setting.client(host.client(chain)) as smtp:
+            send(smtp)
+        of_setting.wait_for("delivered as")
+    would = sum("trust_server_ccerts would make" in line for line in of_setting.lines)
+    assert (would > 0) == (setting == "observe")
+
+
+def test_headers(server, host, clique):
+    """The message begins with who sent it to whom, and from where, in Postfix's words."""
+    with server.client(host.client(clique.leaf())) as smtp:
+        smtp.ehlo("client.example")
+        smtp.sendmail("a@client.example", ["b@mx.example", "c@mx.example"], MESSAGE)
+    identifier = server.wait_for(r"([0-9A-F]{12}): client=")[1]
+    expected = rf"""Return-Path: <a@client.example>
+Delivered-To: b@mx.example
+Delivered-To: c@mx.example
+Received: from client.example \(unknown \[127.0.0.1\]\)
+\t\(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 \(256/256 bits\)
+\t key-exchange \w+ server-signature ECDSA \(prime256v1\) server-digest SHA256
+\t client-signature ECDSA \(prime256v1\) client-digest SHA256\)
+\t\(Client CN "", Issuer "" \(not verified\)\)
+\tby mx.example \(ccert\) with ESMTPS id {identifier};
+\t\w+, \d+ \w+ \d+ \d\d:\d\d:\d\d [+-]\d{{4}}
+From: <a@client.example>
+"""
+    *_, message = server.messages()
+    assert re.match(expected, message.decode())
+
+
+def test_headers_without_tls(server):
+    """Without TLS, and with HELO, the header does not pretend anything; one recipient is named."""
+    with server.client() as smtp:
+        smtp.helo("client.example")
+        send(smtp)
+    server.wait_for("trust=None")
+    *_, message = server.messages()
+    received = email.message_from_bytes(message, policy=email.policy.default)["Received"]
+    assert re.fullmatch(
+        r"from client.example \(unknown \[127.0.0.1\]\)\s+by mx.example \(ccert\) with SMTP id "
+        r"\w{12}\s+for <b@mx.example>; .*",
+        received,
+    )
+
+
+CONTENT = {
+    "dots": b"S: x\r\n\r\n.\r\n..\r\n.a\r\n. \r\n",
+    "octets": bytes(range(256)).replace(b"\r", b"").replace(b"\n", b"") + b"\r\n",
+    "long lines": b"x" * 100_000 + b"\r\n." + b"y" * 70_000 + b".\r\n",
+    "limit": b"".join(b"x" * (2**16 + n) + b".\r\n" for n in range(-4, 4)),
+    "long dots": b"." * 200_000 + b"\r\n",
+    "lone CR and LF": b"a\rb\nc\r\r\n\n.\n.\r.\r\n",
+    "smuggled end": b"a\n.\r\nMAIL FROM:<x@y>\r\n",
+    "empty": b"",
+    "empty lines": b"\r\n" * 300_000,
+    "large": b"0123456789abcdef\r\n" * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", CONTENT)
+def test_content(server, kind):
+    """What arrives is what was sent, octet by octet, but for CRLF, which is LF in a Maildir."""
+    content = CONTENT[kind]
+    stuffed = b"".join(
+        b"." + line if line.startswith(b".") else line for line in re.split(rb"(?<=\r\n)", content)
+    )
+    with server.client() as smtp:
+        smtp.helo("x")
+        for command in ("MAIL FROM:<a@client.example>", "RCPT TO:<b@mx.example>", "DATA"):
+            smtp.docmd(command)
+        smtp.send(stuffed + b".\r\n")
+        code, _ = smtp.getreply()
+        assert code == 250
+        assert smtp.noop()[0] == 250
+    *_, message = server.messages()
+    headers, _, body = message.partition(re.search(rb"\tfor <b@mx.example>;.*\n", message)[0])
+    assert headers.startswith(b"Return-Path: <a@client.example>\n")
+    assert body == content.replace(b"\r\n", b"\n")
+
+
+def test_null_sender(server):
+    """Bounces, which have no sender, are taken, as RFC 5321, 4.5.5, demands; so is postmaster."""
+    with server.client() as smtp:
+        smtp.sendmail("", ["postmaster"], MESSAGE)
+    server.wait_for("from=<>, to=<postmaster>")
+    *_, message = server.messages()
+    assert message.startswith(b"Return-Path: <>\nDelivered-To: postmaster\nReceived: ")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "<=?utf-8?q?=0D=0AX-Evil:yes?=@client.example>",
+        '<"=?utf-8?q?a=0D=0AX-Evil:yes?="@client.example>',
+        '<"a\rX-Evil:yes"@client.example>',
+        "<a\x0bb@client.example>",
+        "<a@client.example\x85>",
+        "<",
+        "<a@client.example",
+        "<a@>",
+    ],
+)
+def test_addresses_cannot_inject(server, path):
+    """No address can begin another header; those of aiosmtpd's own parser could."""
+    with server.client() as smtp:
+        smtp.ehlo("client.example")
+        code = raw(smtp, f"MAIL FROM:{path}")
+        if code == 250:  # an encoded word is an atom like any other
+            raw(smtp, f"RCPT TO:{path}")
+            assert smtp.data(MESSAGE)[0] == 250
+            *_, message = server.messages()
+            assert message.startswith(f"Return-Path: {path}\nDelivered-To: {path[1:-1]}\n".encode())
+            assert email.message_from_bytes(message)["X-Evil"] is None
+        else:
+            assert code in {500, 553}
+
+
+def test_helo_cannot_inject(server):
+    """What a client calls itself cannot end the header or its comment, nor begin a log line."""
+    with server.client() as smtp:
+        raw(smtp, 'HELO x) (y "<a@b>;\rX-Evil:\x0bz\x00\x1b[2J')
+        raw(smtp, "MAIL FROM:<a@client.example>")
+        raw(smtp, "RCPT TO:<b@mx.example>")
+        assert smtp.data(MESSAGE)[0] == 250
+    *_, message = server.messages()
+    assert b"Received: from x???y???a?b???X-Evil:?z??[2J (unknown [127.0.0.1])\n" in message
+
+
+def test_log_lines_are_one_line(identity, tmp_path):
+    """Control characters of a client do not reach the log, nor does a client begin a line of it."""
+    with serving(tmp_path / "Mail", *identity, "--verbose") as server:
+        with server.client() as smtp:
+            smtp.ehlo("x")
+            raw(smtp, "FROBNICATE\x1b[2J\rX")
+            raw(smtp, "VRFY <\x1b[2J\rX")
+            raw(smtp, "MAIL FROM:<a\x1b[2J@\rX>")
+            send(smtp)
+        server.wait_for("delivered as")
+    assert any("FROBNICATE?[2J?X" in line for line in server.lines)
+    assert all(re.match(r"[\d-]+ [\d:,]+ ccert\[\d+\]: ", line) for line in server.lines)
+    assert all(line.removesuffix("\n").isprintable() for line in server.lines)
+
+
+def test_no_auth(server, host):
+    """AUTH is neither offered nor there, with or without TLS: there is nobody to log in."""
+    with server.client(host.client()) as smtp:
+        assert b"AUTH" not in smtp.ehlo()[1]
+        assert smtp.docmd("AUTH PLAIN")[0] == 500
+        assert smtp.docmd("STARTTLS")[0] == 503
+
+
+def test_order_of_commands(server, host):
+    """Commands out of order, or with words too many, are refused, and the session goes on."""
+    with server.client(host.client()) as smtp:
+        assert smtp.docmd("MAIL FROM:<a@b>")[0] == 503
+        assert smtp.docmd("DATA")[0] == 503
+        smtp.ehlo("x")
+        assert smtp.docmd("RCPT TO:<b@mx.example>")[0] == 503
+        assert smtp.docmd("MAIL FROM:<a@b>")[0] == 250
+        assert smtp.docmd("DATA")[0] == 503
+        assert smtp.docmd("RCPT TO:<>")[0] == 501
+        assert smtp.docmd("RCPT TO:<b@mx.example>")[0] == 250
+        assert smtp.docmd("DATA x")[0] == 501
+        assert smtp.docmd("STARTTLS x")[0] == 501
+        assert smtp.data(MESSAGE)[0] == 250
+
+
+def test_too_large(identity, tmp_path):
+    """A message beyond message_size_limit is refused, when announced and after it came."""
+    config = tmp_path / "main.cf"
+    config.write_text("message_size_limit = 1000\n")
+    with serving(tmp_path / "Mail", *identity, "--config", config) as server:
+        with server.client() as smtp:
+            smtp.ehlo("x")
+            assert smtp.esmtp_features["size"] == "1000"
+            assert smtp.docmd("MAIL FROM:<a@b> SIZE=1001")[0] == 552
+            for size, expected in ((1001, 552), (1000, 250)):
+                smtp.docmd("MAIL FROM:<a@b>")
+                smtp.docmd("RCPT TO:<b@mx.example>")
+                assert smtp.data(b"x" * (size - 2) + b"\r\n")[0] == expected
+        assert len(server.messages()) == 1
+        assert list((server.maildir / "tmp").iterdir()) == []
+
+
+def test_too_many_recipients(server):
+    """The thousand-and-first recipient is put off, not lost: RFC 5321, 4.5.3.1.10."""
+    with server.client() as smtp:
+        smtp.ehlo("x")
+        smtp.docmd("MAIL FROM:<a@b>")
+        smtp.send("RCPT TO:<b@mx.example>\r\n" * 1001)
+        replies = [smtp.getreply()[0] for _ in range(1001)]
+    assert replies == [250] * 1000 + [452]
+
+
+def test_failed_delivery(identity, tmp_path):
+    """What cannot be stored is put off with 451 and logged; the session and the server go on."""
+    with serving(tmp_path / "Mail", *identity) as server, server.client() as smtp:
+        for name, codes in (("new", (451, 451)), ("tmp", (451, 452))):
+            (server.maildir / name).rename(server.maildir / "away")
+            for message, code in zip((MESSAGE, MESSAGE * 10_000), codes, strict=True):
+                with pytest.raises(smtplib.SMTPDataError, match=str(code)):
+                    send(smtp, message)
+                server.wait_for("(not delivered|cannot write to .*): .*No such file")
+            (server.maildir / "away").rename(server.maildir / name)
+        send(smtp)
+        assert len(server.messages()) == 1
+
+
+def test_require_trusted(host, clique, identity, tmp_path):
+    """--require-trusted takes mail from the trusted only, with TLS or without."""
+    words = [
+        "--cafile",
+        host.anchors(clique.root.pem),
+        "--require-trusted",
+        "--trust-server-ccerts",
+    ]
+    with serving(tmp_path / "Mail", *identity, *words, "yes") as server:
+        for context in (None, host.client()):
+            with server.client(context) as smtp, pytest.raises(smtplib.SMTPException):
+                send(smtp)
+        with server.client(host.client(clique.leaf())) as smtp:
+            send(smtp)
+        assert len(server.messages()) == 1
+
+
+def test_require(host, clique, identity, tmp_path):
+    """--client-certs require ends the handshake of the others, and the session of those without."""
+    words = ["--cafile", host.anchors(clique.root.pem), "--client-certs", "require"]
+    with serving(tmp_path / "Mail", *identity, *words, "--trust-server-ccerts", "yes") as server:
+        with server.client() as smtp:
+            smtp.ehlo("x")
+            assert smtp.docmd("MAIL FROM:<a@b>")[0] == 530
+        with pytest.raises((OSError, smtplib.SMTPException)), server.client(host.client()) as smtp:
+            send(smtp)
+        server.wait_for("TLS handshake with unknown.127.0.0.1. failed: .*certificate")
+        with server.client(host.client(clique.leaf())) as smtp:
+            send(smtp)
+        assert len(server.messages()) == 1
+
+
+def test_not_asked(host, clique, identity, tmp_path):
+    """smtpd_tls_ask_ccert = no asks nobody, and the header says so."""
+    config = tmp_path / "main.cf"
+    config.write_text("smtpd_tls_ask_ccert = no\n")
+    with serving(tmp_path / "Mail", *identity, "--config", config) as server:
+        with server.client(host.client(clique.leaf())) as smtp:
+            send(smtp)
+        server.wait_for("Anonymous TLS connection established")
+        assert b"\t(No client certificate requested)\n" in server.messages()[0]
+
+
+def test_not_one_more(identity, tmp_path, unused_port):
+    """A port that somebody serves already is not shared, but refused, exit status 2."""
+    command = [COMMAND, "serve", *identity, "--maildir", tmp_path / "Mail", "--listen"]
+    with (
+        serving(tmp_path / "Mail", *identity) as server,
+        socket.create_server(("127.0.0.1", unused_port)),
+    ):
+        for port in (server.ports[0], unused_port):
+            words = [*command, f"127.0.0.1:{port}"]
+            done = subprocess.run(
+                words, capture_output=True, text=True, check=False, timeout=PATIENCE
+            )
+            assert done.returncode == 2
+            assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
+
+
+def test_ipv6(identity, tmp_path):
+    """An IPv6 address is listened to and written as RFC 5321, 4.1.3, wants it."""
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    with serving(tmp_path / "Mail", *identity, "--listen", "[::1]:0") as server:
+        port = int(server.lines[-1].rpartition("[::1]:")[2].split()[0])
+        with smtplib.SMTP("::1", port, timeout=PATIENCE) as smtp:
+            send(smtp)
+        assert b"(unknown [IPv6:::1])\n" in server.messages()[0]
+
+
+def test_maildir_is_private(server):
+    """Nobody else reads the mail."""
+    with server.client() as smtp:
+        send(smtp)
+    paths = [server.maildir, *server.maildir.rglob("*")]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in paths)
+
+
+def test_help_teaches(capsys):
+    """--help has examples and says how it ends."""
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    out = capsys.readouterr().out
+    assert "--trust-server-ccerts observe" in out
+    assert "Exit status: 0 if it was stopped" in out
+
+
+def test_names_what_it_needs(capsys, monkeypatch):
+    """Without the extra it says how to get it."""
+    for name in [
+        name for name in sys.modules if name.startswith(("ccert.server", "ccert.cli.serve"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "ccert.aiosmtpd", raising=False)
+    monkeypatch.setitem(sys.modules, "aiosmtpd", None)
+    monkeypatch.setitem(sys.modules, "aiosmtpd.smtp", None)
+    assert main(["serve", "--cert", "x"]) == 2
+    assert "pip install 'ccert[aiosmtpd]'" in capsys.readouterr().err

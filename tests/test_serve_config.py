@@ -1,0 +1,325 @@
+"""What ``ccert serve`` is told: each error is found, before anything is served, where it is."""
+
+import pathlib
+import ssl
+
+import pki
+import pytest
+
+import ccert
+from ccert.cli import main
+from ccert.server.config import Config, configure
+from ccert.server.maincf import Assignment, read_assignments
+from ccert.server.tls import server_context
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return a function that makes a configuration from a file's text and options."""
+    path = tmp_path / "main.cf"
+
+    def read(text: str, **options: str) -> Config:
+        path.write_text(text)
+        given = [Assignment(name, value, f"--{name}") for name, value in options.items()]
+        return configure(*[read_assignments(str(path))[0], given, read_assignments(str(path))[1]])
+
+    return read
+
+
+@pytest.fixture
+def complaints(read, tmp_path):
+    """Return a function that gives the errors of a file, with the file's name cut off."""
+
+    def complaints(text: str, **options: str) -> list[str]:
+        with pytest.raises(ccert.ConfigError) as error:
+            read(NEEDED + text, **options)
+        return str(error.value).replace(f"{tmp_path}/main.cf, ", "").splitlines()
+
+    return complaints
+
+
+NEEDED = "smtpd_tls_cert_file = mx.pem\nmaildir = Mail\n"
+
+
+def test_form(read):
+    """Comments, empty lines and continuation lines are as in postconf(5)."""
+    config = read(
+        """\
+# a comment
+   # another one
+
+smtpd_tls_cert_file=mx.pem
+maildir =\t/a directory
+    # a comment does not end the value
+
+\t with   more
+listen = 127.0.0.1:25,
+\t[::1]:25
+    localhost:465
+"""
+    )
+    assert config.maildir == "/a directory         with   more"
+    assert [str(endpoint) for endpoint in config.listen] == [
+        "127.0.0.1:25",
+        "[::1]:25",
+        "localhost:465",
+    ]
+
+
+def test_values(read):
+    """Values are read as Postfix reads them: times with units, yes and no in any case."""
+    config = read(
+        NEEDED
+        + "smtpd_timeout = 5m\nsmtpd_starttls_timeout = 10\nrequire_trusted = YES\n"
+        + "smtpd_tls_CAfile = ca.pem\nrelay_clientcerts = texthash:/etc/keys\nworkers=3\n"
+        + "smtpd_tls_key_file =\n"
+    )
+    assert (config.smtpd_timeout, config.smtpd_starttls_timeout) == (300, 10)
+    assert (config.require_trusted, config.workers) == (True, 3)
+    assert config.relay_clientcerts == "/etc/keys"
+    assert config.smtpd_tls_key_file == ""
+
+
+def test_defaults(read):
+    """Without a word it listens on loopback, asks for certificates and trusts as stock OpenSSL."""
+    config = read(NEEDED)
+    assert [str(endpoint) for endpoint in config.listen] == ["127.0.0.1:8025"]
+    assert config.smtpd_tls_ask_ccert
+    assert not config.smtpd_tls_req_ccert
+    assert config.tls_trust_server_ccerts == "no"
+    assert config.smtpd_tls_security_level == "may"
+    assert config.myhostname
+    assert read(NEEDED + "tls_listen = [::1]:465\n").listen == ()
+
+
+def test_options_override(read):
+    """An option wins over the file, also where the file's value contradicts others."""
+    config = read(NEEDED + "tls_trust_server_ccerts = yes\n", tls_trust_server_ccerts="no")
+    assert config.tls_trust_server_ccerts == "no"
+
+
+def test_require_means_encryption(read):
+    """Who requires certificates requires TLS: without it there are none."""
+    text = NEEDED + "smtpd_tls_req_ccert = yes\nsmtpd_tls_CAfile = ca.pem\n"
+    assert read(text).smtpd_tls_security_level == "encrypt"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "smtpd_tls_ca_file = x",
+            "unknown parameter smtpd_tls_ca_file: is smtpd_tls_CAfile meant?",
+        ),
+        ("tls_trust_server_certs = x", ": is tls_trust_server_ccerts meant?"),
+        ("SMTPD_TLS_CAFILE = x", ": is smtpd_tls_CAfile meant?"),
+        ("mynetworks = x", "unknown parameter mynetworks"),
+        ("maildir = Other", "maildir is given twice: line 2"),
+        ("smtpd_tls_key_file = $smtpd_tls_cert_file", 'smtpd_tls_key_file: "$" is not expanded'),
+        ("nonsense", "not of the form name = value"),
+        ("= x", "not of the form name = value"),
+        ("two words = x", "not of the form name = value"),
+        ("listen = 127.0.0.1:25\x1b", "listen: a control character in the value"),
+        ("listen = 25", "listen: '25' is not HOST:PORT"),
+        ("listen = ::1:25", "listen: '::1:25' is not HOST:PORT"),
+        ("listen = 127.0.0.1:65536", "is not HOST:PORT"),
+        ("workers = 0", "workers: '0' is not a whole number from 1 to"),
+        ("workers = ²", "is not a whole number from 1 to"),
+        ("message_size_limit = 10M", "is not a whole number from 0 to"),
+        ("smtpd_timeout = 0", "smtpd_timeout: '0' is not a time"),
+        ("smtpd_timeout = 5 m", "is not a time"),
+        ("smtpd_timeout = 999999999w", "is not a time"),
+        ("smtpd_tls_ask_ccert = on", "smtpd_tls_ask_ccert: 'on' is not yes or no"),
+        ("smtpd_tls_security_level = none", "'none' is not may or encrypt"),
+        ("tls_trust_server_ccerts = maybe", "'maybe' is not no or observe or yes"),
+        ("myhostname = mx example", "myhostname: 'mx example' is not a host name"),
+        ("relay_clientcerts = hash:/etc/keys", "tables of type hash cannot be read"),
+        ("check_ccert_access = pcre:/etc/keys", "tables of type pcre cannot be read"),
+    ],
+)
+def test_bad_line(complaints, line, expected):
+    """Each error names the line."""
+    (complaint,) = complaints(f"# a comment\n{line}\n")
+    assert complaint.startswith("line 4: ")
+    assert expected in complaint
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            "smtpd_tls_ask_ccert = no\ntls_trust_server_ccerts = yes",
+            "certificate is asked for (smtpd_tls_ask_ccert: line 3)",
+        ),
+        ("smtpd_tls_ask_ccert = no\ntls_trust_server_ccerts = observe", "is in vain where no"),
+        ("smtpd_tls_ask_ccert = no\nrelay_clientcerts = keys", "is in vain where no certificate"),
+        ("smtpd_tls_ask_ccert = no\ncheck_ccert_access = keys", "is in vain where no certificate"),
+        (
+            "smtpd_tls_CAfile = x\nsmtpd_tls_req_ccert = yes\nsmtpd_tls_ask_ccert = no",
+            "line 4: smtpd_tls_req_ccert is in vain where",
+        ),
+        (
+            "smtpd_tls_CAfile = x\nsmtpd_tls_req_ccert = yes\nsmtpd_tls_security_level = may",
+            "line 4: smtpd_tls_req_ccert is no requirement for clients without TLS",
+        ),
+        ("smtpd_tls_req_ccert = yes", "refuses everybody without a trusted CA"),
+        ("require_trusted = yes", "refuses everybody without a trusted CA"),
+        ("smtpd_policy_service_timeout = 1s", "is in vain without check_policy_service"),
+        ("smtpd_policy_service_default_action = DUNNO", "in vain without check_policy_service"),
+    ],
+)
+def test_contradiction(complaints, lines, expected):
+    """What would have no effect because of something else is an error."""
+    (complaint,) = complaints(lines)
+    assert expected in complaint
+
+
+def test_no_contradiction(read):
+    """Saying what is so anyway contradicts nothing."""
+    read(
+        NEEDED + "smtpd_tls_ask_ccert = no\ntls_trust_server_ccerts = no\nrelay_clientcerts =\n"
+        "smtpd_tls_req_ccert = no\n"
+    )
+
+
+def test_all_errors_at_once(tmp_path, capsys):
+    """One run tells all errors, a line each; exit status 2."""
+    config = tmp_path / "main.cf"
+    config.write_text("mynetwork = x\nlisten = 25\n  \nnonsense\nworkers = -1\n")
+    assert main(["serve", "--config", str(config), "--workers", "x", "--client-certs", "ask"]) == 2
+    expected = (
+        f"{config}, line 4: not of the form name = value",
+        f"{config}, line 1: unknown parameter mynetwork",
+        f"{config}, line 2: listen: '25' is not HOST:PORT (such as ",
+        "--workers: workers: 'x' is not a whole number from 1 to 2147483647",
+    )
+    lines = capsys.readouterr().err.splitlines()
+    for line, beginning in zip(lines, expected, strict=True):
+        assert line.startswith(f"ccert: {beginning}")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "smtpd_tls_cert_file (--cert) is missing\nccert: maildir (--maildir) is missing"),
+        (["--config", "/nowhere"], "configuration file /nowhere: No such file or directory"),
+        (["--cert", "/nowhere", "--maildir", "m"], "certificate file /nowhere: No such file"),
+    ],
+)
+def test_unusable(words, expected, capsys):
+    """What is missing is named; exit status 2."""
+    assert main(["serve", *words]) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_unusable_maildir(host, tmp_path, capsys):
+    """A Maildir that cannot be made, or delivered into, is an error at start."""
+    words = ["serve", "--cert", str(host.certfile), "--key", str(host.keyfile), "--maildir"]
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "no" / "Mail", tmp_path / "file"):
+        assert main([*words, str(path)]) == 2
+        assert f"maildir {path}: " in capsys.readouterr().err
+
+
+def test_not_utf8(tmp_path):
+    """A file of another encoding is an error that says so."""
+    path = tmp_path / "main.cf"
+    path.write_bytes(b"maildir = \xe4\n")
+    with pytest.raises(ccert.ConfigError, match="must be UTF-8"):
+        read_assignments(str(path))
+
+
+# -- CAs that vouch for everybody --
+
+
+@pytest.fixture(scope="module")
+def roots() -> list[bytes]:
+    return [pki.issue(f"Public Root {n}", ca=True).pem for n in range(5)]
+
+
+@pytest.fixture
+def system(roots, tmp_path, monkeypatch) -> pathlib.Path:
+    """Let the system's bundle be one of five CAs."""
+    bundle = tmp_path / "bundle.crt"
+    bundle.write_bytes(b"".join(roots))
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
+    return bundle
+
+
+@pytest.fixture
+def context(read, host):
+    """Return a function that makes a context from the configuration."""
+
+    def context(**options) -> ccert.ServerContext:
+        identity = {"smtpd_tls_cert_file": host.certfile, "smtpd_tls_key_file": host.keyfile}
+        given = {name: str(value) for name, value in (identity | options).items()}
+        return server_context(read("maildir = Mail\n", **given))
+
+    return context
+
+
+@pytest.mark.parametrize("setting", ["yes", "observe"])
+def test_system_cas(context, system, roots, tmp_path, setting):
+    """The system's CAs, however they are named, are refused, unless they are allowed."""
+    link = tmp_path / "link.pem"
+    link.symlink_to(system)
+    copy = tmp_path / "copy.pem"
+    copy.write_bytes(b"".join(roots) + pki.issue("Own Root", ca=True).pem)
+    old = tmp_path / "old.pem"
+    old.write_bytes(b"".join(roots[:3]))
+    directory = tmp_path / "directory"
+    directory.mkdir()
+    for number, root in enumerate(roots):
+        (directory / f"{number:08x}.0").write_bytes(root)
+    for cas in (
+        {},
+        {"smtpd_tls_CAfile": system},
+        {"smtpd_tls_CAfile": link},
+        {"smtpd_tls_CAfile": copy},
+        {"smtpd_tls_CAfile": old},
+        {"smtpd_tls_CApath": directory},
+        {"smtpd_tls_CApath": "/etc/ssl/certs"},
+    ):
+        with pytest.raises(ccert.ConfigError, match="every host on the Internet") as error:
+            context(tls_trust_server_ccerts=setting, **cas)
+        assert "--allow-system-cas" in str(error.value)
+        if cas.get("smtpd_tls_CApath") != "/etc/ssl/certs":
+            context(tls_trust_server_ccerts=setting, allow_system_cas="yes", **cas)
+            context(tls_trust_server_ccerts="no", **cas)
+
+
+def test_few_cas(context, system, roots, tmp_path):
+    """A clique's file is fine, even with a public CA or two in it."""
+    few = tmp_path / "few.pem"
+    few.write_bytes(pki.issue("Own Root", ca=True).pem + b"".join(roots[:2]))
+    context(tls_trust_server_ccerts="yes", smtpd_tls_CAfile=few)
+    assert system.exists()
+
+
+def test_system_cas_are_what_no_file_means(context, system, roots, tmp_path):
+    """Allowed, and without a file, the system's CAs are those that are trusted; otherwise none."""
+    allowed = context(tls_trust_server_ccerts="yes", allow_system_cas="yes")
+    assert len(allowed.get_ca_certs()) == len(roots)
+    assert context().get_ca_certs() == []
+    system.unlink()
+    with pytest.raises(ccert.ConfigError, match="the system has no CAs"):
+        context(tls_trust_server_ccerts="yes", allow_system_cas="yes")
+    assert tmp_path.exists()
+
+
+def test_many_cas_are_warned_of(context, tmp_path, caplog):
+    """A CA file that is no clique's is served, and warned of in the log."""
+    many = tmp_path / "many.pem"
+    many.write_bytes(b"".join(pki.issue(f"Root {n}", ca=True).pem for n in range(21)))
+    context(tls_trust_server_ccerts="yes", smtpd_tls_CAfile=many)
+    assert "21 trusted CAs" in caplog.text
+
+
+def test_modes(context, host, clique):
+    """Parameters become the context's modes."""
+    cafile = host.anchors(clique.root.pem)
+    assert context().verify_mode is ssl.CERT_OPTIONAL
+    assert context(smtpd_tls_ask_ccert="no").verify_mode is ssl.CERT_NONE
+    required = context(smtpd_tls_req_ccert="yes", smtpd_tls_CAfile=cafile)
+    assert required.verify_mode is ssl.CERT_REQUIRED
