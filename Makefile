@@ -67,11 +67,13 @@ valgrind: $(VENV)/installed
 
 bench: $(VENV)/installed
 	@.ci/packages valgrind
+	@.ci/packages postfix || :
 	$(PYTEST) bench -p no:cacheprovider -o faulthandler_timeout=0 --results=bench.json \
 		--benchmark-columns=median,min,rounds --benchmark-group-by=param:kind $(ARGS)
 
 bench-smoke: $(VENV)/installed
 	@.ci/packages valgrind
+	@.ci/packages postfix || :
 	$(PYTEST) bench -p no:cacheprovider --benchmark-disable $(ARGS)
 
 # Without RESULTS: the plots and tables anew, from the numbers that they have.
