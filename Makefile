@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz valgrind bench bench-smoke vectors sdist clean
+.PHONY: help demo test lint sanitize sanitized fuzz valgrind bench bench-smoke report vectors sdist clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -22,6 +22,7 @@ help:
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
 	@echo 'make bench     ccert beside its rivals and stock ssl: ratios, and bench.json (15 minutes)'
 	@echo 'make bench-smoke  every bench once, for its verdicts, without times'
+	@echo 'make report    docs/performance.md and its plots, from RESULTS=bench.json'
 	@echo 'make vectors   the catalogue as files, for other implementations'
 	@echo 'make sdist     build the sdist, install it into an empty venv, shake hands'
 	@echo 'make clean     remove all that the others made'
@@ -66,12 +67,19 @@ valgrind: $(VENV)/installed
 
 bench: $(VENV)/installed
 	@.ci/packages valgrind
-	$(PYTEST) bench -p no:cacheprovider --benchmark-columns=median,min,rounds \
-		--benchmark-group-by=param:kind --results=bench.json $(ARGS)
+	@.ci/packages postfix || :
+	$(PYTEST) bench -p no:cacheprovider -o faulthandler_timeout=0 --results=bench.json \
+		--benchmark-columns=median,min,rounds --benchmark-group-by=param:kind $(ARGS)
 
 bench-smoke: $(VENV)/installed
 	@.ci/packages valgrind
+	@.ci/packages postfix || :
 	$(PYTEST) bench -p no:cacheprovider --benchmark-disable $(ARGS)
+
+# Without RESULTS: the plots and tables anew, from the numbers that they have.
+report: RESULTS := docs/performance/results.json
+report: $(VENV)/installed
+	$(BIN)/python bench/page.py $(RESULTS) docs
 
 # What ccert must agree with, for other implementations: see docs/vectors.
 vectors: $(VENV)/tools

@@ -70,7 +70,9 @@ def pytest_report_header(config) -> list[str]:
 def pytest_collection_finish(session) -> None:
     modules = dict.fromkeys(item.module for item in session.items)
     session.config.stash[RUN].rows = [
-        row for module in modules for row in getattr(module, "ROWS", ())
+        dataclasses.replace(row, bench=module.__name__.removeprefix("test_"))
+        for module in modules
+        for row in getattr(module, "ROWS", ())
     ]
 
 

@@ -47,6 +47,7 @@ class Row:
         caveat: what a reader might take it for, and it is not.
         wrong: what a rival accepts or refuses wrongly: its row is marked.
         digits: after the decimal point.
+        bench: whose row it is; filled in for the JSON.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Row:
     caveat: str = ""
     wrong: str = ""
     digits: int = 2
+    bench: str = ""
 
     def met(self, value: float, kind: str) -> bool | None:
         """Tell whether the value meets the target; None: there is no target."""

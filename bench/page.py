@@ -1,0 +1,142 @@
+"""Write docs/performance.md's numbers, its plots, and the part of a run's JSON that they are from.
+
+Usage: python bench/page.py RUN.json DIRECTORY.  ``DIRECTORY/performance.md`` is changed between its
+markers only, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``: NAME is a bench, whose ratios go
+there, or one of ``BLOCKS``.  ``DIRECTORY/performance`` gets ``results.json`` and the plots; that
+file may be RUN.json, too, and then only what is made from it changes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import plots
+from report import KINDS
+
+__all__ = ["filled", "trimmed"]
+
+MARKED = re.compile(r"(<!-- begin (\S+) -->\n).*?(<!-- end \2 -->\n)", re.DOTALL)
+HEAD = ("ratio", *KINDS, "target", "what is measured; *caveat*")
+SERVERS = (
+    ("sessions/s", "SMTP sessions, {}", 1, 0),
+    ("CPU, ms", "SMTP CPU, {}", 1e3, 2),
+    ("handshake p50, ms", "SMTP handshake p50, {}", 1e3, 1),
+    ("p99", "SMTP handshake p99, {}", 1e3, 1),
+    ("EHLO p50, ms", "SMTP greeting p50, {}", 1e3, 1),
+    ("p99", "SMTP greeting p99, {}", 1e3, 1),
+)  # heading, measurement, factor, digits
+
+Run = dict[str, Any]
+
+
+def trimmed(run: Run) -> Run:
+    """Return a run without what was measured in such detail that nobody reads it here."""
+    kept = [
+        {name: value for name, value in each.items() if not isinstance(value, dict)}
+        for each in run["measurements"]
+    ]
+    return {**run, "measurements": kept}
+
+
+def lines(head: tuple[str, ...], rows: list[list[str]]) -> str:
+    """Return a table in Markdown; all but the first and the last column are numbers."""
+    rules = ["---", *["--:"] * (len(head) - 2), "---" if head == HEAD else "--:"]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, rules, *rows))
+
+
+def number(ratio: dict[str, Any], kind: str) -> str:
+    found = ratio["values"].get(kind)
+    if not found:
+        return ""
+    text = f"{found['value']:.{ratio['digits']}f}"
+    return f"**{text}**, missed" if found["met"] is False else text
+
+
+def ratio_table(ratios: list[dict[str, Any]]) -> str:
+    rows = []
+    for ratio in ratios:
+        title = ratio["title"].replace("  ... ", "… ")
+        measures = "; ".join(
+            filter(
+                None,
+                (
+                    ratio["measures"],
+                    ratio["wrong"] and f"**wrong verdicts**: {ratio['wrong']}",
+                    ratio["caveat"] and f"*{ratio['caveat']}*",
+                ),
+            )
+        )
+        target = ratio["target"].replace(">=", "≥").replace("<=", "≤")
+        if target and tuple(ratio["kinds"]) != KINDS:
+            target += f" ({', '.join(ratio['kinds'])})"
+        rows.append([title, *(number(ratio, kind) for kind in KINDS), target, measures])
+    return lines(HEAD, rows)
+
+
+def machine(run: Run) -> str:
+    about = run["machine_info"]
+    libraries = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    mta = [each["version"] for each in run["measurements"] if "version" in each]
+    return (
+        f"- {about['cpus']} CPUs, {about['cpu_model']}, {about['system']}; load {about['load']} at "
+        "the beginning\n"
+        f"- ccert {about['ccert']}, Python {about['python']}, {about['openssl']}; cryptography's "
+        f"own is {about['openssl_of_cryptography']}\n"
+        f"- {libraries}, {about['valgrind']}{f', Postfix {mta[0]}' if mta else ''}\n"
+    )
+
+
+def servers(run: Run) -> str:
+    """Return the table of what SMTP clients saw, in numbers that hold for that machine only."""
+    found = {(each["name"], each["kind"]): each["value"] for each in run["measurements"]}
+    names = [
+        (each["name"].removeprefix("SMTP sessions, "), each["kind"])
+        for each in run["measurements"]
+        if each.get("plot") == "smtp"
+    ]
+    rows = []
+    for name, kind in names:
+        cells = [
+            f"{value * factor:.{digits}f}"
+            if (value := found.get((measured.format(name), kind)))
+            else ""
+            for _, measured, factor, digits in SERVERS
+        ]
+        rows.append([f"{name}, {kind}", *cells])
+    return lines(("server", *(heading for heading, *_ in SERVERS)), rows)
+
+
+BLOCKS = {
+    "machine": machine,
+    "servers": servers,
+    "targets": lambda run: ratio_table([ratio for ratio in run["ratios"] if ratio["target"]]),
+}
+
+
+def filled(text: str, run: Run) -> str:
+    """Return a page with everything between its markers made anew."""
+
+    def block(match: re.Match[str]) -> str:
+        begin, name, end = match.groups()
+        if name in BLOCKS:
+            return begin + BLOCKS[name](run) + end
+        return begin + ratio_table([r for r in run["ratios"] if r["bench"] == name]) + end
+
+    return MARKED.sub(block, text)
+
+
+def main(source: str, directory: str) -> None:
+    run = trimmed(json.loads(Path(source).read_text("utf-8")))
+    page, kept = Path(directory, "performance.md"), Path(directory, "performance")
+    text = json.dumps(run, indent=1, ensure_ascii=False) + "\n"
+    (kept / "results.json").write_text(text, "utf-8")
+    page.write_text(filled(page.read_text("utf-8"), run), "utf-8")
+    plots.draw(run, kept)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,77 @@
+"""docs/performance.md says what docs/performance/results.json has found, and so do its plots."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import page
+import plots
+import pytest
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+@pytest.fixture
+def run() -> dict:
+    return json.loads((DOCS / "performance/results.json").read_text("utf-8"))
+
+
+def test_committed(run):
+    """Nobody has written between the markers by hand."""
+    text = (DOCS / "performance.md").read_text("utf-8")
+    assert page.filled(text, run) == text
+
+
+def test_every_ratio_is_told(run):
+    """No bench is left out: each of its ratios is on the page, with the number and the caveat."""
+    text = (DOCS / "performance.md").read_text("utf-8")
+    for ratio in run["ratios"]:
+        title = re.escape(ratio["title"].replace("  ... ", "… "))
+        lines = re.findall(rf"^\| {title} \|.*", text, re.MULTILINE)
+        for found in ratio["values"].values():
+            number = f"{found['value']:.{ratio['digits']}f}"
+            assert any(number in line and ratio["caveat"] in line for line in lines), title
+
+
+def test_missed_target():
+    """A target that is missed, and a rival that is wrong, are said to be so."""
+    ratio = {
+        "title": "a / b", "measures": "time", "target": ">= 2", "kinds": ["P-256", "RSA-2048"],
+        "caveat": "noisy", "wrong": "trusts everybody", "digits": 1, "bench": "x",
+        "values": {"P-256": {"value": 1.5, "met": False}, "RSA-2048": {"value": 2.5, "met": True}},
+    }  # fmt: skip
+    text = page.filled("<!-- begin x -->\nold\n<!-- end x -->\n", {"ratios": [ratio]})
+    assert "old" not in text
+    told = "time; **wrong verdicts**: trusts everybody; *noisy*"
+    assert f"| a / b | **1.5**, missed | 2.5 | ≥ 2 | {told} |\n" in text
+
+
+def test_plots(run, tmp_path):
+    """The same numbers make the same plots, octet by octet; other numbers make others."""
+    drawn = []
+    for name in ("once", "again", "other"):
+        if name == "other":
+            for each in run["measurements"]:
+                each["value"] *= 2
+                each["range"] = [2 * end for end in each.get("range", ())]
+        (tmp_path / name).mkdir()
+        plots.draw(run, tmp_path / name)
+        drawn.append([path.read_bytes() for path in sorted((tmp_path / name).iterdir())])
+    once, again, other = drawn
+    assert len(once) == 4
+    assert once == again
+    assert all(b"<dc:date>" not in svg for svg in once)
+    assert all(a != b for a, b in zip(once, other, strict=True))
+
+
+def test_main(tmp_path):
+    """What is kept of a run makes the same page as the run, and nothing else of it changes."""
+    shutil.copytree(DOCS / "performance", tmp_path / "performance")
+    shutil.copy(DOCS / "performance.md", tmp_path)
+    results = tmp_path / "performance/results.json"
+    page.main(str(results), str(tmp_path))
+    for path in (Path("performance.md"), Path("performance/results.json")):
+        assert (tmp_path / path).read_bytes() == (DOCS / path).read_bytes()

@@ -1,0 +1,171 @@
+"""Whole SMTP sessions through aiosmtpd, on ccert and on ``ssl``'s default: capacity and waiting.
+
+Strategy: all servers run all the time, in processes of their own, and get their load one after the
+other, again and again, so that noise hits all; two processes with THREADS clients each are the
+load.  Rates are medians of the rounds, waiting is of all sessions together: in a closed loop, hence
+mostly for other clients' turns.  Every message must arrive and every peer be trusted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections import Counter
+from statistics import median, quantiles
+
+import pytest
+from process import Process, running
+from report import Row
+from smtp_postfix import missing, postfix
+from variants import VARIANTS
+
+LOADS, THREADS = 2, 4
+ROUNDS, SESSIONS = 9, 80  # for each of the loads
+WARM = 5
+
+PLACES = {
+    f"{loop}, {workers} worker{'s'[: workers - 1]}": (loop, workers)
+    for loop in ("asyncio", "uvloop")
+    for workers in (1, 2)
+}
+SESSION = (
+    "connect, EHLO, STARTTLS, full handshake, EHLO, MAIL, RCPT, DATA, QUIT; 8 clients at once; "
+    "ccert's handler makes Peer and log line, the other calls getpeercert()"
+)
+SHARED = "the clients take their share of the CPUs: on two, this is the machine's capacity"
+
+
+def rows():
+    """Yield the rows of each place, then Postfix's."""
+    for place, (_, workers) in PLACES.items():
+        names = [f"{place}, {variant}" for variant in VARIANTS]
+        yield Row(
+            f"SMTP sessions/s, {place}: ccert / ssl's default",
+            *(f"SMTP sessions, {name}" for name in names),
+            SESSION,
+            caveat=SHARED if workers > 1 else "",
+        )
+        yield Row(
+            f"  ... {place}: the server's CPU time",
+            *(f"SMTP CPU, {name}" for name in names),
+            "user and system time of the server's processes for a session",
+        )
+    yield Row(
+        "SMTP sessions/s, asyncio, 2 workers: ccert / Postfix",
+        "SMTP sessions, asyncio, 2 workers, ccert",
+        "SMTP sessions, Postfix",
+        "for reference: the same sessions, Debian's smtpd that asks for certificates, discard(8)",
+        caveat="Postfix has each message on disk before it says 250",
+    )
+
+
+ROWS = tuple(rows())
+
+
+@dataclasses.dataclass
+class Server:
+    """One column of the bench: processes that share a port, or Postfix; and what it did."""
+
+    certificate: str
+    port: int
+    workers: list[Process] = dataclasses.field(default_factory=list)
+    rounds: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    handshake: list[float] = dataclasses.field(default_factory=list)
+    greeting: list[float] = dataclasses.field(default_factory=list)
+
+    def play(self, loads: list[Process], sessions: int) -> None:
+        """Put it under load once."""
+        before = self._totals()
+        load = {"certificate": self.certificate, "port": self.port}
+        for process in loads:
+            process.tell(sessions=sessions, threads=THREADS, **load)
+        results = [process.answer() for process in loads]
+        gained = self._totals() - before
+        count = sessions * len(loads)
+        if self.workers:
+            assert (gained["delivered"], gained["trusted"]) == (count, count)
+        wall = max(r["end"] for r in results) - min(r["start"] for r in results)
+        self.rounds.append(
+            {
+                "rate": count / wall,
+                "client_cpu": sum(r["cpu"] for r in results) / count,
+                "cpu": gained["cpu"] / count,
+                "busy": gained["cpu"] / wall,
+            }
+        )
+        for result in results:
+            self.handshake += result["handshake"]
+            self.greeting += result["greeting"]
+
+    def _totals(self) -> Counter[str]:
+        totals = Counter()
+        for worker in self.workers:
+            totals.update(worker.ask())
+        return totals
+
+    def record(self, record, name: str, **about) -> None:
+        rates = [found["rate"] for found in self.rounds]
+        medians = {key: median(found[key] for found in self.rounds) for key in self.rounds[0]}
+        if not self.workers:
+            del medians["cpu"], medians["busy"]  # unknown
+        record(
+            f"SMTP sessions, {name}", medians.pop("rate"), "1/s",
+            plot="smtp", range=[min(rates), max(rates)], **medians, **about,
+        )  # fmt: skip
+        if self.workers:
+            record(f"SMTP CPU, {name}", medians["cpu"])
+        for what, times in (("handshake", self.handshake), ("greeting", self.greeting)):
+            hundredths = quantiles(times, n=100)
+            record(f"SMTP {what} p50, {name}", hundredths[49])
+            record(f"SMTP {what} p99, {name}", hundredths[98])
+
+    def forget(self) -> None:
+        for kept in (self.rounds, self.handshake, self.greeting):
+            kept.clear()
+
+
+@contextlib.contextmanager
+def started(directory, variant: str, loop: str, workers: int):
+    """Run a server of so many processes until the block ends."""
+    settings = {"directory": directory, "variant": variant, "loop": loop}
+    with contextlib.ExitStack() as stack:
+        processes, port = [], 0
+        for _ in range(workers):
+            process = stack.enter_context(running("smtp_server.py", port=port, **settings))
+            processes.append(process)
+            port = process.ready["port"]
+        yield Server(VARIANTS[variant].certificate, port, processes)
+
+
+def test_sessions(clique, record, smoke):
+    """Each variant takes every message and trusts every peer; so does Postfix."""
+    rounds, sessions = (1, 5) if smoke else (ROUNDS, SESSIONS)
+    with contextlib.ExitStack() as stack:
+        servers = {
+            (place, variant): stack.enter_context(started(clique.directory, variant, loop, workers))
+            for place, (loop, workers) in PLACES.items()
+            for variant in VARIANTS
+        }
+        mta = None if missing() else stack.enter_context(postfix(clique.directory))
+        reference = Server("client", mta.port) if mta else None
+        everyone = [*servers.values(), *filter(None, [reference])]
+        loads = [
+            stack.enter_context(running("smtp_load.py", directory=clique.directory))
+            for _ in range(LOADS)
+        ]
+        for server in everyone:
+            server.play(loads, WARM)
+            server.forget()
+        for _ in range(rounds):
+            for server in everyone:
+                server.play(loads, sessions)
+            everyone.reverse()  # nobody always comes after the same one
+        if mta:
+            count = LOADS * (WARM + rounds * sessions)
+            mta.wait_for("Trusted TLS connection established", count)
+            mta.wait_for("status=sent", count)
+    for (place, variant), server in servers.items():
+        server.record(record, f"{place}, {variant}", place=place, line=variant)
+    if not mta:
+        pytest.skip(f"no reference row: {missing()}")
+    reference.record(record, "Postfix", place="Postfix", line="Postfix", version=mta.version)
