@@ -15,6 +15,8 @@ import pairs
 import pki
 import pytest
 from cases import Clique
+from serving import send
+from serving import serving as mail_server
 from test_aiosmtpd import connected, serving
 from test_cli import COMMAND
 from test_runtime import ROOT
@@ -112,6 +114,20 @@ def test_table_example(files: Path, host, clique: Clique):
             smtp.ehlo()
             smtp.mail("a@client.example")
             assert smtp.rcpt("b@mx.example")[0] == code
+
+
+def test_serve_example(files: Path, host, clique: Clique):
+    """The configuration observes: the log has the line shown, and mail comes in."""
+    (files / "ccert.cf").write_text(_block("serve"))
+    options = ("--config", "ccert.cf", "--listen", "127.0.0.1:0")
+    with mail_server(files / "maildir", *options) as server:
+        with server.client(host.client(clique.leaf())) as smtp:
+            send(smtp)
+        told = server.wait_for("trust_server_ccerts would make .*")[0]
+        assert len(server.messages()) == 1
+    shown = re.search(r"^trust_server_ccerts would make .*$", README, re.MULTILINE)[0]
+    pattern = re.escape(shown).replace("4F:0C:…", "[0-9A-F:]{95}")
+    assert re.fullmatch(pattern.replace(r"mx\.partner\.example", r"mx\.example"), told)
 
 
 def test_make_targets_exist():
