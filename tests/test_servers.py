@@ -10,10 +10,13 @@ import socket
 import subprocess
 import threading
 
+import pairs
+import pki
 import pytest
 import trio
 import uvloop
 from aiosmtpd.smtp import SMTP
+from OpenSSL import SSL
 
 import ccert
 from ccert import Trust
@@ -198,3 +201,29 @@ def test_threads(context, client):
             ccert.peer(listener)
     assert _is_member(peers[0])
     assert peers[1] == "closed"
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_name_that_is_no_text(host, clique, new_loop):
+    """A client whose certificate has a name that ssl cannot decode is served all the same."""
+    name = pki.der(0x30, pki.der(0x82, b"\xff\xfe.example"))
+    chain = clique.leaf(extensions=[(pki.extension("2.5.29.17", name), False)])
+    context = host.context(chain, trust_server_ccerts=True)
+    stock = pairs.handshake(host.stock(clique.leaf()), host.client())
+    assert stock.server.tls.getpeercert() is None
+    pair = pairs.handshake(context, host.foreign(chain))
+    assert pair.server.tls.getpeercert() == {}
+    assert pair.server.tls.getpeercert(binary_form=True) == chain.sent[0].der
+
+    def client(port: int) -> bytes:
+        foreign = host.foreign(chain)._context
+        with socket.create_connection(("127.0.0.1", port), 20) as plain:
+            plain.settimeout(None)
+            tls = SSL.Connection(foreign, plain)
+            tls.set_connect_state()
+            tls.sendall(b"x\n")
+            return tls.recv(2)
+
+    with contextlib.closing(new_loop()) as loop:
+        peer = loop.run_until_complete(_asyncio_server(context, client))
+    assert peer.trust is Trust.TRUSTED

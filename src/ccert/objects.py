@@ -35,6 +35,19 @@ class _Remembers:
         self._ccert_accepts_names = kwargs["context"].sni_callback is not None
         return self
 
+    def getpeercert(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
+        """Return {}, "not validated", for names that ssl cannot decode, where ssl raises.
+
+        asyncio asks after each handshake and drops the connection if that raises: any client could
+        lose its mail by a name that is not UTF-8, also one whose certificate nobody trusts.
+        """
+        try:
+            return super().getpeercert(binary_form)  # type: ignore[misc] # of the ssl class
+        except (ssl.SSLError, UnicodeDecodeError):
+            if binary_form:
+                raise
+            return {}
+
 
 def remembering(base: type) -> type:
     """Return a subclass of ``base``, an ``SSLObject`` or ``SSLSocket``, that remembers its SSL."""
