@@ -131,6 +131,8 @@ typedef struct ccert_verifier ccert_verifier;
 
 X509 *ccert_certificate_new(const unsigned char *der, size_t size);
 void ccert_certificate_free(X509 *certificate);
+/* Does its EKU list serverAuth and not clientAuth? */
+int ccert_certificate_lists_server_only(X509 *certificate);
 /* Is this one of its names (X509_check_host(3))?  What cannot be told is no. */
 int ccert_certificate_matches(X509 *certificate, const char *name, size_t size);
 

@@ -136,11 +136,20 @@ static void gather_protocol(SSL *ssl, ccert_peer *peer)
 
 /* -- what Python calls -- */
 
+/* is_finished - is the handshake over?  SSL_is_init_finished() says no again while half a
+ * KeyUpdate, or the first octets of any other message after the handshake, are there. */
+static bool is_finished(const SSL *ssl)
+{
+    OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
+
+    return state == TLS_ST_OK || state == TLS_ST_SR_KEY_UPDATE || state == TLS_ST_SW_KEY_UPDATE;
+}
+
 static enum ccert_peer_result readiness(SSL *ssl, const ccert_connection *connection)
 {
     if (ssl == NULL)
         return CCERT_PEER_GONE;
-    if (!SSL_is_init_finished(ssl))
+    if (!is_finished(ssl))
         return CCERT_PEER_HANDSHAKING;
     if (SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN)
         return CCERT_PEER_CLOSED;

@@ -1,6 +1,7 @@
 """AccessTable: Postfix's text tables, judged by ``postmap``, which reads the same files."""
 
 import dataclasses
+import errno
 import logging
 import os
 import signal
@@ -420,3 +421,19 @@ def test_threads(table, tmp_path, known, errors):
         numbers = [int(value) for value in found]
         assert numbers == sorted(numbers)
     assert len({value for found in seen for value in found}) > 1
+
+
+def test_passing_trouble(table, known, tmp_path, monkeypatch, caplog):
+    """A change that cannot be read for a moment is read as soon as it can be; one line tells."""
+    client = known(A, B)
+    changing = table(f"{A} OK\n", actions=True)
+
+    def out_of_files(_path: str, _flags: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as trouble:
+        trouble.setattr("ccert.access._open", out_of_files)
+        replace(tmp_path / "table", f"{A} REJECT stolen\n")
+        assert [changing.lookup(client) for _ in range(3)] == ["OK"] * 3
+    assert changing.lookup(client) == "REJECT stolen"
+    assert len(caplog.records) == 1

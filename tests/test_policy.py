@@ -355,7 +355,7 @@ def test_close(run, path, warnings):
         (b"x=y\n\n", "no action"),
         (b"Action=OK\n\n", "no action"),
         (b"action =OK\n\n", "no action"),
-        (b"action\n\n", "action ''"),
+        (b"action\n\n", "its answer has no action"),
         (b"action\naction=OK\n\n", "action ''"),
         (b"action=\naction=OK\n\n", "action ''"),
         (b"action= OK\n\n", "action ' OK'"),

@@ -55,7 +55,7 @@ def test_aiosmtpd_example(files, host, clique, unused_port):
     with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as server:
         try:
             _wait_for(unused_port)
-            _send(unused_port, host.client(clique.leaf()))
+            _send(unused_port, host.client(clique.leaf(names=["mx.example"])))
             line = server.stderr.readline().strip()
             with pytest.raises(smtplib.SMTPRecipientsRefused):
                 _send(unused_port, host.client(clique.leaf(eku=[pki.EMAIL])))

@@ -177,6 +177,39 @@ def test_with_aiosmtpd(host, clique, chain, table, caplog):
     )
 
 
+class _Choosy:
+    """A base that refuses one recipient."""
+
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: ARG002, N802
+        if address == "no@mx.example":
+            return "550 by the base"
+        envelope.rcpt_tos.append(address)
+        return "250 by the base"
+
+
+class _Prepending(CcertMixin, _Choosy):
+    headers = None
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: ARG002, N802
+        self.headers = envelope.ccert_headers
+        return "250 OK"
+
+
+def test_headers_of_refused_recipients(host, chain, table):
+    """What a table wants to prepend counts once for each recipient that is accepted."""
+    handler = _Prepending(check_ccert_access=table("PREPEND X-By: table", actions=True))
+    with (
+        serving(handler, host.context()) as port,
+        connected(port, host.client(chain), implicit=False) as smtp,
+    ):
+        smtp.ehlo()
+        smtp.mail("a@a.example")
+        assert [smtp.rcpt(f"{who}@mx.example")[0] for who in ("no", "b", "no")] == [550, 250, 550]
+        smtp.data("x")
+        smtp.quit()
+    assert handler.headers == ["X-By: table"]
+
+
 def test_bases_come_last(host):
     """A base's own RCPT hook is asked once the tables have let the client in."""
     with (

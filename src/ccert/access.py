@@ -37,6 +37,10 @@ _OTHER_DIGESTS = {16: "MD5", 20: "SHA-1"}  # what smtpd_tls_fingerprint_digest h
 _log = logging.getLogger("ccert")
 
 
+class _UnreadableError(ConfigError):
+    pass
+
+
 class _Entry(NamedTuple):
     value: str
     final: bool  # it permits or refuses
@@ -96,6 +100,7 @@ class AccessTable:
         self._attributes = [_DIGESTS[name] for name in search_order]
         self.actions = actions
         self._content = _Content(None, {})  # only ever replaced as a whole
+        self._complaint = ""  # logged last
         self._reading = threading.RLock()  # reload() may come by signal, amid a lookup()
         self.reload()
 
@@ -110,8 +115,11 @@ class AccessTable:
             try:
                 if _signature(self._path) != self._content.signature:
                     self._load()
+                    self._complaint = ""
             except ConfigError as error:
-                _log.error("%s; the old table stays", error)
+                if str(error) != self._complaint:
+                    _log.error("%s; the old table stays", error)
+                self._complaint = str(error)
             finally:
                 self._reading.release()
         entries = self._content.entries
@@ -135,6 +143,9 @@ class AccessTable:
         entries = self._content.entries
         try:
             entries = MappingProxyType(dict(self._read()))
+        except _UnreadableError:
+            signature = None  # it may be readable in a moment, and not have changed
+            raise
         finally:
             self._content = _Content(signature, entries)
 
@@ -185,7 +196,7 @@ def _text(path: StrPath) -> str:
                 raise ConfigError(f"access table {path}: not a regular file")
             octets = file.read(_MAX_OCTETS + 1)
     except OSError as error:
-        raise ConfigError(f"access table {path}: {error.strerror}") from error
+        raise _UnreadableError(f"access table {path}: {error.strerror}") from error
     if len(octets) > _MAX_OCTETS:
         raise ConfigError(f"access table {path}: more than {_MAX_OCTETS >> 20} MB")
     try:

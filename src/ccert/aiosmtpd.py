@@ -50,6 +50,7 @@ __all__ = ["CcertMixin"]
 _log = logging.getLogger("ccert")
 
 _NOT_SECURE = "554 5.7.0 Command refused due to lack of security"  # RFC 3207, section 4.1
+_UNKNOWN = "421 4.3.0 Cannot tell who you are; try again later"
 _NO_TLS = "530 5.7.0 Must issue a STARTTLS command first"  # section 4
 
 
@@ -60,7 +61,9 @@ class CcertMixin:
     one of the hooks below, let it call ``super()``'s.
 
     ``session.ccert`` is the client's :class:`ccert.Peer` from EHLO or HELO on, with STARTTLS as
-    well as with implicit TLS; None without TLS.  It is logged as Postfix does: :mod:`ccert.log`.
+    well as with implicit TLS; None without TLS.  Where there is TLS and nothing can be told, as
+    with a context that ccert is not attached to, EHLO and HELO get 421.  It is logged as Postfix
+    does: :mod:`ccert.log`.
 
     At RCPT the tables and the policy service are asked, see
     :class:`ccert.restrictions.Restrictions`.  Headers that they want to PREPEND are in
@@ -68,7 +71,8 @@ class CcertMixin:
 
     Args:
         require_trusted: refuse to take mail from clients that are not TRUSTED, as RFC 3207,
-            section 4.1, has it: 554 to every command but QUIT.  Without TLS: 530 to MAIL.
+            section 4.1, has it: 554 to every command but QUIT; with implicit TLS, to EHLO and HELO.
+            Without TLS: 530 to MAIL.
         check_ccert_access: a table of actions (made with ``actions=True``).
         relay_clientcerts: a table of clients that may send; others may not.
         policy_service: whom to ask about the rest.
@@ -89,8 +93,7 @@ class CcertMixin:
 
     def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: N802
         """Look at the client after its handshake; False: it may only QUIT."""
-        _meet(server, session)
-        if self._lacks_trust(session):
+        if _meet(server, session) and self._lacks_trust(session):
             return False
         hook = getattr(super(), "handle_STARTTLS", None)
         return hook is None or bool(hook(server, session, envelope))
@@ -104,7 +107,8 @@ class CcertMixin:
         responses: list[str],
     ) -> list[str]:
         """Look at the client if TLS was there from the start."""
-        _meet(server, session)
+        if not _meet(server, session):
+            return [_UNKNOWN]
         if session.ccert and self._lacks_trust(session):
             return [_NOT_SECURE]
         answer = await self._inherited("EHLO", server, session, envelope, hostname, responses)
@@ -117,7 +121,8 @@ class CcertMixin:
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str
     ) -> str:
         """Look at the client if TLS was there from the start."""
-        _meet(server, session)
+        if not _meet(server, session):
+            return _UNKNOWN
         if session.ccert and self._lacks_trust(session):
             return _NOT_SECURE
         answer = await self._inherited("HELO", server, session, envelope, hostname)
@@ -146,16 +151,17 @@ class CcertMixin:
         action, headers = await self._restrictions.decide(
             session.ccert, client_name(session), _attributes(server, session, envelope, address)
         )
-        vars(envelope).setdefault("ccert_headers", []).extend(headers)
         if action.verb == "refuse":
             _log_refusal(session, envelope, address, action.text)
             return action.text
         answer = await self._inherited("RCPT", server, session, envelope, address, options)
-        if answer is not MISSING:
-            return cast("str", answer)
-        envelope.rcpt_tos.append(address)
-        envelope.rcpt_options.extend(options)
-        return "250 OK"
+        if answer is MISSING:
+            envelope.rcpt_tos.append(address)
+            envelope.rcpt_options.extend(options)
+            answer = "250 OK"
+        if cast("str", answer).startswith("250"):
+            vars(envelope).setdefault("ccert_headers", []).extend(headers)
+        return cast("str", answer)
 
     async def _inherited(self, command: str, *args: object) -> object:
         hook = getattr(super(), f"handle_{command}", None)
@@ -166,23 +172,29 @@ class CcertMixin:
         return self._require_trusted and not trusted
 
 
-def _meet(server: SMTP, session: Session) -> None:
-    """Set ``session.ccert``, once, and log whom we met."""
+def _meet(server: SMTP, session: Session) -> bool:
+    """Set ``session.ccert``, once, and log whom we met; False: there is TLS, but nobody to tell.
+
+    That is no session without TLS: whoever could bring it about would be past all tables.
+    """
     if hasattr(session, "ccert"):
-        return
-    session.ccert = None
+        return True
     transport: Any = server.transport
     ssl_object = (
         session.ssl["ssl_object"] if session.ssl else transport.get_extra_info("ssl_object")
     )
-    if ssl_object is None or transport.is_closing():  # gone already, as scanners are
-        return
+    if ssl_object is None:
+        session.ccert = None
+        return True
+    if transport.is_closing():  # gone already, as scanners are
+        return False
     try:
         session.ccert = peer(ssl_object)
     except CcertError as error:
         _log.error("%s: cannot tell who this is: %s", client_name(session), error)
-    else:
-        log_peer(session.ccert, client_name(session))
+        return False
+    log_peer(session.ccert, client_name(session))
+    return True
 
 
 def client_name(session: Session) -> str:

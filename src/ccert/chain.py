@@ -166,7 +166,7 @@ class ChainVerifier:
         with self._turn:
             verdict = Verdict(**self._verifier.verify(decoded, moment, trust_server_ccerts=on))
         if self._trust_server_ccerts == "observe":
-            observe(verdict, self._verifier, ders, moment)
+            observe(verdict, self._verifier, ders, moment, self._turn)
         return verdict
 
 

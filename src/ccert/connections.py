@@ -53,7 +53,10 @@ class Connections:
             ValueError: nonsense.
         """
         async with self._slots:
-            connection = self._take(instance) or await self._open()
+            connection = self._take(instance)
+            await asyncio.sleep(0)  # what has come unasked ends it
+            if not connection:
+                connection = await self._open()
             try:
                 answer = await connection.exchange(request)
             except ConnectionError:
@@ -167,6 +170,8 @@ class _Connection(asyncio.Protocol):
             self._answer.set_exception(ValueError("its answer has control characters"))
         elif len(answer) > _ANSWER_OCTETS:
             self._answer.set_exception(ValueError(f"an answer of over {_ANSWER_OCTETS} octets"))
+        elif end and b"\naction=" not in answer:  # whose answer comes next is anybody's guess
+            self._answer.set_exception(ValueError("its answer has no action"))
         elif end:
             self._answer.set_result(answer[1:])
             if more:

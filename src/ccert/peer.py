@@ -6,6 +6,7 @@ services understand them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from typing import TYPE_CHECKING
@@ -125,8 +126,8 @@ class Peer(Verdict):
     def matches(self, name: str) -> bool:
         """Tell whether a host name is one of the certificate's, as ``X509_check_host(3)`` does.
 
-        The subjectAltName's DNS names count, with wildcards for a whole label, or the CN if there
-        are none.  Never true unless TRUSTED: whoever signs a certificate writes any name into it.
+        The subjectAltName's DNS names count, with wildcards for a whole label; the CN does not
+        (RFC 9525).  Never true unless TRUSTED: whoever signs a certificate writes any name into it.
 
         Args:
             name: such as "mx.partner.example"; IDNA's A-labels for others than ASCII.
@@ -167,5 +168,5 @@ def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
     observer = facts.pop("observer")
     found = Peer(**facts)
     if observer:
-        observe(found, observer, found.chain, int(time.time()))
+        observe(found, observer, found.chain, int(time.time()), contextlib.nullcontext())
     return found

@@ -7,7 +7,7 @@ from typing import Any
 from ccert._openssl.library import ffi, lib, reason
 from ccert.errors import ConfigError
 
-__all__ = ["certificate", "certificate_matches"]
+__all__ = ["certificate", "certificate_matches", "lists_server_only"]
 
 
 def certificate(der: bytes) -> Any:  # noqa: ANN401 - cdata
@@ -25,3 +25,8 @@ def certificate(der: bytes) -> Any:  # noqa: ANN401 - cdata
 def certificate_matches(decoded: Any, name: bytes) -> bool:  # noqa: ANN401 - cdata
     """Tell whether a host name is one of a certificate's decoded by certificate()."""
     return bool(lib.ccert_certificate_matches(decoded, name, len(name)))
+
+
+def lists_server_only(decoded: Any) -> bool:  # noqa: ANN401 - cdata
+    """Tell whether a certificate's EKU lists serverAuth and not clientAuth."""
+    return bool(lib.ccert_certificate_lists_server_only(decoded))
