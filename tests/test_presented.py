@@ -77,7 +77,7 @@ def _after(*replies: bytes):
     def serve(connection) -> None:
         for reply in replies:
             connection.sendall(reply)
-            if not connection.recv(1000):
+            if not connection.recv(65536):
                 return
 
     return serve

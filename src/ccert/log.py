@@ -41,7 +41,7 @@ _OTHERS = "{purpose} certificate verification failed for {client}: num={code}:{e
 
 
 def log_peer(peer: Peer, client: str) -> None:
-    """Log a handshake: why its certificate is untrusted, if so, and Postfix's summary line.
+    """Log a handshake: why its certificate is untrusted, if so, Postfix's summary line, and whose.
 
     If the setting is "observe", and would change something, a warning tells what.
 
@@ -60,6 +60,12 @@ def log_peer(peer: Peer, client: str) -> None:
     if peer.trust is Trust.UNTRUSTED:
         _log.info("%s", _reason(peer, client), extra=facts)
     _log.info("%s", peer.summary(client), extra=facts)
+    if peer.trust is not Trust.ANONYMOUS:
+        _log.info(
+            "%s: subject_CN=%s, issuer=%s, cert fingerprint=%s, pkey fingerprint=%s",
+            client, peer.subject, peer.issuer, peer.fingerprint, peer.pubkey_fingerprint,
+            extra=facts,
+        )  # fmt: skip
     if peer.would_be and peer.would_be.trust is not peer.trust:
         _log.warning(
             "trust_server_ccerts would make %s %s: subject %r, issuer %r, public key %s",

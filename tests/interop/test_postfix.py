@@ -184,4 +184,5 @@ def test_smtpd_logs_the_same(host, clique, mta, identities, log, version, who, t
                 theirs = theirs.partition(" server-signature ")[0]
             log.clear()
             connect(server.port)
-            assert log.messages == [*reasons, theirs]
+            ours = [line for line in log.messages if "subject_CN=" not in line]  # loglevel 2
+            assert ours == [*reasons, theirs]

@@ -57,6 +57,8 @@ class _Report:
             line.append(f"{verdict.trust.value:10}", style=_STYLES.get(verdict.trust, ""))
             line.append(_reason(verdict))
             yield line
+        if self.on.pubkey_fingerprint:
+            yield Text(f"  key  {self.on.pubkey_fingerprint}")
         if advice := hint(self.off, self.on):
             yield Text(f"  ->   {advice}")
         yield Text("")

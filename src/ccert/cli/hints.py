@@ -22,8 +22,8 @@ _HINTS = {
     10: "ask the peer to renew it",
     18: "nobody vouches for it: trust its public key, or put it into the trust file",
     19: "the chain is complete, but its root is not in the trust file: add it if you trust it",
-    20: "ask the peer to send its intermediates, or add the CA that issued it to the trust file",
-    21: "ask the peer to send its intermediates, or add the CA that issued it to the trust file",
+    20: "ask the peer to send its intermediates, or trust the CA that issued it (add its root)",
+    21: "ask the peer to send its intermediates, or trust the CA that issued it (add its root)",
     22: "the chain is too long: raise --verify-depth, or ask the peer for a shorter one",
     23: "it has been revoked: ask the peer for another one",
     24: "a certificate that is no CA issued another: ask the peer for a proper chain",
@@ -42,10 +42,7 @@ _HINTS = {
 def hint(off: Verdict, on: Verdict) -> str:
     """Say what to do about a chain, given its verdicts with trust_server_ccerts off and on."""
     if on.trusted_as_server:
-        return (
-            "trust_server_ccerts rescues it; better still, trust its public key: "
-            f"{on.pubkey_fingerprint}"
-        )
+        return "trust_server_ccerts rescues it; better still, trust its public key"
     if off.trust is Trust.TRUSTED and on.trust is Trust.TRUSTED:
         return ""
     if off.trust is Trust.TRUSTED:

@@ -36,10 +36,12 @@ def presented_chain(address: str, starttls: str | None) -> list[bytes]:
     except asyncio.TimeoutError as error:
         raise ConfigError(f"{address}: no handshake within {_TIMEOUT} seconds") from error
     except ssl.SSLError as error:
-        raise ConfigError(
-            f"{address}: {error.reason or error}.  (A server that insists on a certificate of ours "
-            "shows its own with TLS 1.3 only.)"
-        ) from error
+        hint = (
+            "It does not speak TLS: is --starttls smtp missing?"
+            if error.reason == "WRONG_VERSION_NUMBER"
+            else "(A server that insists on a certificate of ours shows its own with TLS 1.3 only.)"
+        )
+        raise ConfigError(f"{address}: {error.reason or error}.  {hint}") from error
     except OSError as error:
         number = error.errno or 0  # a resolver's are negative
         words = os.strerror(number) if number > 0 else error.strerror or "connection lost"
