@@ -111,6 +111,39 @@ def test_stop_is_bounded(start):
     assert list((server.maildir / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize("implicit", [False, True], ids=["starttls", "implicit"])
+def test_stop_amid_a_farewell(start, host, implicit):
+    """Whoever said QUIT in TLS and then stays costs nobody else the message, nor a place for long.
+
+    asyncio's transport is closed then, and does not take another word.
+    """
+    server = start(*BOTH)
+    with (
+        server.client(host.client(), implicit=implicit) as staying,
+        begin(server.client(), data=True) as other,
+    ):
+        assert staying.docmd("QUIT")[0] == 221  # and no close_notify: smtplib sends none
+        server.tell(signal.SIGTERM)
+        server.wait_for("stopping")
+        other.send(b".\r\n")
+        assert replies_until_closed(other) == [250, 421]
+        assert server.finish() == 0
+        staying.close()
+    assert len(server.messages()) == 1
+    assert not any("ERROR" in line or "cutting off" in line for line in server.lines)
+
+
+@pytest.mark.parametrize("implicit", [False, True], ids=["starttls", "implicit"])
+def test_a_farewell_is_bounded(start, host, implicit):
+    """Whoever said QUIT in TLS and then stays gives the place free, whatever the time limits."""
+    server = start(*BOTH, default_process_limit=1)
+    with server.client(host.client(), implicit=implicit) as staying:
+        assert staying.docmd("QUIT")[0] == 221
+        with socket.create_connection(("localhost", server.ports[0]), 15) as other:  # asyncio: 30
+            assert other.recv(4) == b"220 "
+        staying.close()
+
+
 def test_stop_amid_handshakes(start):
     """Handshakes are not waited for, neither after STARTTLS nor of implicit TLS."""
     server = start(*BOTH)

@@ -183,8 +183,12 @@ class Worker:
         for session, smtp in list(self._sessions.items()):
             if smtp is None or smtp.transport is None:  # amid the handshake of implicit TLS
                 session.cancel()
-            else:
+                continue
+            try:
                 smtp.leave()
+            except Exception:  # noqa: BLE001 - whatever it is, the others must not suffer
+                _log.exception("cutting off a session that cannot be ended")
+                smtp.abort()
         if not self._sessions:
             return
         _, left = await asyncio.wait(self._sessions, timeout=self._config.shutdown_timeout)
