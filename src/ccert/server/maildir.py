@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import mailbox
 import os
+import re
 import secrets
 import socket
 import time
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 __all__ = ["Maildir"]
+
+_BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n|\Z")  # RFC 5322, 3.6.8, 4.5; or none at all
+_MAX_BEGINNING = 1000  # octets of a line, RFC 5322, 2.1.1
 
 
 class Maildir:
@@ -59,7 +63,9 @@ class Maildir:
     def deliver(self, headers: Iterable[str], message: BinaryIO) -> str:
         """Store a message; return its name once it is on disk.
 
-        Lines that end in CRLF end in LF there, as is the way in a Maildir; nothing else changes.
+        Lines that end in CRLF end in LF there, as is the way in a Maildir.  An empty line is put
+        before a message that does not begin with a header field: else it could continue our last
+        header.  Nothing else changes.
 
         Args:
             headers: lines to stand above the message, without their ends.
@@ -70,7 +76,11 @@ class Maildir:
         """
         with message:
             message.seek(0)
-            lines = _Headed("".join(f"{line}\n" for line in headers).encode(), message)
+            top = "".join(f"{line}\n" for line in headers).encode()
+            if top and not _BEGINNING.match(message.readline(_MAX_BEGINNING)):
+                top += b"\n"
+            message.seek(0)
+            lines = _Headed(top, message)
             try:
                 name = self._maildir.add(lines)  # type: ignore[arg-type] # it reads lines
             except mailbox.ExternalClashError as error:
