@@ -19,7 +19,7 @@ def read(tmp_path):
     path = tmp_path / "main.cf"
 
     def read(text: str, **options: str) -> Config:
-        path.write_text(text)
+        path.write_text(text, newline="")
         given = [Assignment(name, value, f"--{name}") for name, value in options.items()]
         return configure(*[read_assignments(str(path))[0], given, read_assignments(str(path))[1]])
 
@@ -64,6 +64,18 @@ listen = 127.0.0.1:25,
         "[::1]:25",
         "localhost:465",
     ]
+
+
+@pytest.mark.parametrize("end", ["\r", "\x0b", "\x0c", "\x85", "\u2028"])
+def test_a_comment_ends_with_its_line(read, end):
+    """Only LF ends a comment: nothing else that editors show as one begins a setting after it."""
+    assert not read(NEEDED + f"# no more:{end}allow_system_cas = yes\n").allow_system_cas
+
+
+def test_crlf(read):
+    """A file from a system with other line ends is the same configuration."""
+    text = NEEDED + "listen = 127.0.0.1:25,\n  [::1]:25\n\n# a comment\nworkers = 2\n"
+    assert read(text.replace("\n", "\r\n")) == read(text)
 
 
 def test_values(read):
@@ -120,6 +132,7 @@ def test_require_means_encryption(read):
         ("= x", "not of the form name = value"),
         ("two words = x", "not of the form name = value"),
         ("listen = 127.0.0.1:25\x1b", "listen: a control character in the value"),
+        ("listen = 127.0.0.1:25\rworkers = 2", "listen: a control character in the value"),
         ("listen = 25", "listen: '25' is not HOST:PORT"),
         ("listen = ::1:25", "listen: '::1:25' is not HOST:PORT"),
         ("listen = 127.0.0.1:65536", "is not HOST:PORT"),
@@ -164,6 +177,10 @@ def test_bad_line(complaints, line, expected):
         ),
         ("smtpd_tls_req_ccert = yes", "refuses everybody without a trusted CA"),
         ("require_trusted = yes", "refuses everybody without a trusted CA"),
+        (
+            "smtpd_tls_CAfile = x\nsmtpd_tls_req_ccert = yes\ntls_trust_server_ccerts = observe",
+            "line 4: smtpd_tls_req_ccert leaves nothing to observe",
+        ),
         ("smtpd_policy_service_timeout = 1s", "is in vain without check_policy_service"),
         ("smtpd_policy_service_default_action = DUNNO", "in vain without check_policy_service"),
     ],

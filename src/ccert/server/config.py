@@ -148,6 +148,12 @@ def _contradictions(config: Config, given: dict[str, Assignment]) -> Iterable[st
             "is no requirement for clients without TLS: encrypt must be the security level",
             "smtpd_tls_security_level",
         ),
+        (
+            "smtpd_tls_req_ccert",
+            config.tls_trust_server_ccerts == "observe",
+            "leaves nothing to observe: the handshakes of those in question fail",
+            "tls_trust_server_ccerts",
+        ),
         ("smtpd_policy_service_timeout", not config.check_policy_service, no_service, ""),
         ("smtpd_policy_service_default_action", not config.check_policy_service, no_service, ""),
     )
