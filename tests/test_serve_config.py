@@ -251,12 +251,12 @@ def test_not_utf8(tmp_path):
 
 @pytest.fixture(scope="module")
 def roots() -> list[bytes]:
-    return [pki.issue(f"Public Root {n}", ca=True).pem for n in range(5)]
+    return [pki.issue(f"Public Root {n}", ca=True).pem for n in range(6)]
 
 
 @pytest.fixture
 def system(roots, tmp_path, monkeypatch) -> pathlib.Path:
-    """Let the system's bundle be one of five CAs."""
+    """Let the system's bundle be one of six CAs."""
     bundle = tmp_path / "bundle.crt"
     bundle.write_bytes(b"".join(roots))
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
@@ -284,7 +284,7 @@ def test_system_cas(context, system, roots, tmp_path, setting):
     copy = tmp_path / "copy.pem"
     copy.write_bytes(b"".join(roots) + pki.issue("Own Root", ca=True).pem)
     old = tmp_path / "old.pem"
-    old.write_bytes(b"".join(roots[:3]))
+    old.write_bytes(b"".join(roots[:3]))  # half of six
     directory = tmp_path / "directory"
     directory.mkdir()
     for number, root in enumerate(roots):
@@ -323,6 +323,22 @@ def test_system_cas_are_what_no_file_means(context, system, roots, tmp_path):
     with pytest.raises(ccert.ConfigError, match="the system has no CAs"):
         context(tls_trust_server_ccerts="yes", allow_system_cas="yes")
     assert tmp_path.exists()
+
+
+@pytest.mark.parametrize("setting", ["yes", "observe"])
+def test_more_cas_than_any_clique(context, tmp_path, monkeypatch, setting):
+    """Where the system has no CAs to compare with, as in small images, their number tells."""
+    monkeypatch.setattr("ccert.server.system_cas._existing", lambda *_: set())
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    roots = [pki.issue(f"Root {n}", ca=True).pem for n in range(51)]
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(b"".join(roots))
+    with pytest.raises(ccert.ConfigError, match=r"more CAs than any clique.*--allow-system-cas"):
+        context(tls_trust_server_ccerts=setting, smtpd_tls_CAfile=path)
+    context(tls_trust_server_ccerts=setting, smtpd_tls_CAfile=path, allow_system_cas="yes")
+    context(tls_trust_server_ccerts="no", smtpd_tls_CAfile=path)
+    path.write_bytes(b"".join(roots[1:]))
+    context(tls_trust_server_ccerts=setting, smtpd_tls_CAfile=path)
 
 
 def test_many_cas_are_warned_of(context, tmp_path, caplog):
