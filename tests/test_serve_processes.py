@@ -329,6 +329,27 @@ def test_reload_broken_file(reloading, host, clique, broken):
         server.wait_for("trust=Trusted")
 
 
+def test_reload_tells_what_stays(reloading_tables):
+    """What can be used is taken over, what cannot stays; the log tells of each which it was."""
+    server, paths = reloading_tables
+    for broken in paths:
+        for name, path in paths.items():
+            path.write_text("nonsense\n" if name == broken else "# empty\n")
+        server.tell(signal.SIGHUP)
+        server.wait_for(f"{broken}: not reloaded, all stays as it was: .*{paths[broken]}, line 1")
+        (other,) = paths.keys() - {broken}
+        server.wait_for(f"INFO: reloaded: certificates and CAs, {other}\n")
+
+
+@pytest.fixture
+def reloading_tables(start, tmp_path):
+    """A server with two tables, and their files."""
+    paths = {name: tmp_path / name for name in ("check_ccert_access", "relay_clientcerts")}
+    for path in paths.values():
+        path.write_text("# empty\n")
+    return start(**paths), paths
+
+
 # -- limits --
 
 

@@ -98,12 +98,15 @@ class Handler(CcertMixin, _Delivery):
         config: whom to ask about clients and recipients.
         maildir: where to deliver.
 
+    Attributes:
+        tables: by parameter; they read themselves again, too, when their files have changed.
+
     Raises:
         ConfigError: a table is unusable, or the policy service's parameters are.
     """
 
     def __init__(self, config: Config, maildir: Maildir) -> None:
-        self._tables: list[AccessTable] = []
+        self.tables: dict[str, AccessTable] = {}
         self._policy_service: PolicyService | None = None
         if config.check_policy_service:
             self._policy_service = PolicyService(
@@ -115,25 +118,17 @@ class Handler(CcertMixin, _Delivery):
             maildir,
             asked=config.smtpd_tls_ask_ccert,
             require_trusted=config.require_trusted,
-            check_ccert_access=self._table(config.check_ccert_access, **_ACCESS),
-            relay_clientcerts=self._table(config.relay_clientcerts),
+            check_ccert_access=self._table("check_ccert_access", config, **_ACCESS),
+            relay_clientcerts=self._table("relay_clientcerts", config),
             policy_service=self._policy_service,
         )
 
-    def _table(self, path: str, **how: Any) -> AccessTable | None:  # noqa: ANN401 - AccessTable's
+    def _table(self, name: str, config: Config, **how: Any) -> AccessTable | None:  # noqa: ANN401 - AccessTable's
+        path = getattr(config, name)
         if not path:
             return None
-        self._tables.append(AccessTable(path, **how))
-        return self._tables[-1]
-
-    def reload(self) -> None:
-        """Read the tables again, which they do of themselves, too, when their files have changed.
-
-        Raises:
-            ConfigError: one is unusable; what it had stays.
-        """
-        for table in self._tables:
-            table.reload()
+        self.tables[name] = AccessTable(path, **how)
+        return self.tables[name]
 
     async def close(self) -> None:
         """End the connections to the policy service."""

@@ -100,7 +100,7 @@ class _Mailbox(mailbox.Maildir):
     def _create_tmp(self) -> IO[bytes]:
         host = socket.gethostname().replace("/", r"\057").replace(":", r"\072")
         name = f"{int(time.time())}.R{secrets.token_hex(16)}.{host}"
-        return Path(self._path, "tmp", name).open("xb+")  # type: ignore[attr-defined]
+        return Path(self._path, "tmp", name).open("xb+")
 
 
 def _fsync(directory: Path) -> None:

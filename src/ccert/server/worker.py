@@ -99,19 +99,25 @@ class Worker:
         self._going.set()
 
     def _reload(self) -> None:
-        """Read files again; if one is bad, all stays as it is.
+        """Read files again; what is bad stays as it is, and the log has what does not.
 
         New connections, and STARTTLS in old ones, get the new context.  Sessions of the old one do
         not resume there: they are kept in it.
         """
-        try:
-            context = server_context(self._config)
-            self._handler.reload()
-        except ConfigError as error:
-            _log.error("not reloaded, all stays as it was: %s", error)
-            return
-        self._context = context
-        _log.info("reloaded")
+        reloaded = []
+        tables = {name: table.reload for name, table in self._handler.tables.items()}
+        for name, reload in {"certificates and CAs": self._renew_context, **tables}.items():
+            try:
+                reload()
+            except ConfigError as error:
+                _log.error("%s: not reloaded, all stays as it was: %s", name, error)
+            else:
+                reloaded.append(name)
+        if reloaded:
+            _log.info("reloaded: %s", ", ".join(reloaded))
+
+    def _renew_context(self) -> None:
+        self._context = server_context(self._config)
 
     async def _accept(self, listener: socket.socket, *, tls: bool) -> None:
         """Take clients in, while there is a place; the others wait, as with Postfix."""
