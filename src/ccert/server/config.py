@@ -52,6 +52,7 @@ class Config:
 
     myhostname: str = _parameter(hostname, default="")
     default_process_limit: int = _parameter(number(1), default=100)
+    smtpd_client_connection_count_limit: int = _parameter(number(0), default=50)
     message_size_limit: int = _parameter(number(0), default=10_240_000)
     smtpd_timeout: int = _parameter(seconds, default=300)
     smtpd_starttls_timeout: int = _parameter(seconds, default=300)

@@ -27,6 +27,7 @@ _log = logging.getLogger("ccert")
 
 # the order in which Postfix's check_ccert_access looks
 _ACCESS = {"search_order": ("cert_fingerprint", "pubkey_fingerprint"), "actions": True}
+_MAX_RECIPIENTS = 1000  # characters
 
 
 class _Delivery:
@@ -73,12 +74,12 @@ class _Delivery:
             )
             return "451 4.3.0 Error: queue file write error"
         _log.info(
-            "%s: client=%s, trust=%s, from=<%s>, to=<%s>, size=%d, delivered as %s",
+            "%s: client=%s, trust=%s, from=<%s>, to=%s, size=%d, delivered as %s",
             identifier,
             client,
             session.ccert.trust.value if session.ccert else "None",
             sender(envelope.mail_from),
-            ">,<".join(envelope.rcpt_tos),
+            _recipients(envelope.rcpt_tos),
             envelope.size,
             name,
         )
@@ -89,6 +90,14 @@ class _Delivery:
         if not isinstance(error, TLSSetupException):  # which is logged where it happens
             _log.error("internal error: %r", error, exc_info=error)
         return "451 4.3.0 Error: internal error"
+
+
+def _recipients(addresses: list[str]) -> str:
+    """List them for a line of the log, as many as a line can do with."""
+    text = ",".join(f"<{address}>" for address in addresses)
+    if len(text) <= _MAX_RECIPIENTS:
+        return text
+    return f"{text[:_MAX_RECIPIENTS]}... ({len(addresses)} recipients)"
 
 
 class Handler(CcertMixin, _Delivery):

@@ -8,6 +8,9 @@ between them.
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
+import functools
 import logging
 import os
 import signal
@@ -33,6 +36,7 @@ _log = logging.getLogger("ccert")
 
 READY = b"ready\n"
 
+_TOO_MANY = "421 4.7.0 Error: too many connections from"
 _PAUSE = 1  # seconds until there may be room again
 _WARN_EVERY = 1000  # seconds, as Postfix's master does
 
@@ -61,6 +65,7 @@ class Worker:
         self._maildir = Maildir(config.maildir)
         self._handler = Handler(config, self._maildir)
         self._sessions: dict[asyncio.Task[None], SMTP | None] = {}
+        self._connections: collections.Counter[str] = collections.Counter()  # by address
         self._next_warning = 0.0
 
     def run(self) -> None:
@@ -131,6 +136,12 @@ class Worker:
                 _log.warning("cannot accept: %s", error.strerror)
                 await asyncio.sleep(_PAUSE)
                 continue
+            if self._has_enough(address[0]):
+                with connection, contextlib.suppress(OSError):
+                    if not tls:
+                        connection.send(f"{_TOO_MANY} {address[0]}\r\n".encode())
+                continue
+            self._connections[address[0]] += 1
             if self._places.locked():
                 self._warn_of_limit()
             try:
@@ -140,7 +151,15 @@ class Worker:
                 raise
             session = asyncio.create_task(self._talk(connection, address, tls=tls))
             self._sessions[session] = None
-            session.add_done_callback(self._forget)
+            session.add_done_callback(functools.partial(self._forget, address[0]))
+
+    def _has_enough(self, address: str) -> bool:
+        """Tell, and log, whether one address has all the connections that it may have."""
+        limit = self._config.smtpd_client_connection_count_limit
+        if not limit or self._connections[address] < limit:
+            return False
+        _log.warning("connection count %d exceeded by unknown[%s]", limit, address)
+        return True
 
     def _warn_of_limit(self) -> None:
         now = time.monotonic()
@@ -151,7 +170,10 @@ class Worker:
                 self._config.default_process_limit,
             )
 
-    def _forget(self, session: asyncio.Task[None]) -> None:
+    def _forget(self, address: str, session: asyncio.Task[None]) -> None:
+        self._connections[address] -= 1
+        if not self._connections[address]:
+            del self._connections[address]
         del self._sessions[session]
         self._places.release()
 
