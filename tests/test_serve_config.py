@@ -8,6 +8,7 @@ import pytest
 
 import ccert
 from ccert.cli import main
+from ccert.server import system_cas
 from ccert.server.config import Config, configure
 from ccert.server.maincf import Assignment, read_assignments
 from ccert.server.tls import server_context
@@ -328,7 +329,7 @@ def test_system_cas_are_what_no_file_means(context, system, roots, tmp_path):
 @pytest.mark.parametrize("setting", ["yes", "observe"])
 def test_more_cas_than_any_clique(context, tmp_path, monkeypatch, setting):
     """Where the system has no CAs to compare with, as in small images, their number tells."""
-    monkeypatch.setattr("ccert.server.system_cas._existing", lambda *_: set())
+    monkeypatch.setattr(system_cas, "_existing", lambda *_: set())
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     roots = [pki.issue(f"Root {n}", ca=True).pem for n in range(51)]
     path = tmp_path / "bundle.pem"
