@@ -155,7 +155,10 @@ CONTENT = {
 
 @pytest.mark.parametrize("kind", CONTENT)
 def test_content(server, kind):
-    """What arrives is what was sent, octet by octet, but for CRLF, which is LF in a Maildir."""
+    """What arrives is what was sent, octet by octet, but for CRLF, which is LF in a Maildir.
+
+    What does not begin with a header field is set apart from the headers on top by an empty line.
+    """
     content = CONTENT[kind]
     stuffed = b"".join(
         b"." + line if line.startswith(b".") else line for line in re.split(rb"(?<=\r\n)", content)
@@ -171,7 +174,36 @@ def test_content(server, kind):
     *_, message = server.messages()
     headers, _, body = message.partition(re.search(rb"\tfor <b@mx.example>;.*\n", message)[0])
     assert headers.startswith(b"Return-Path: <a@client.example>\n")
-    assert body == content.replace(b"\r\n", b"\n")
+    below = b"" if content[:1] in {b"", b"\r"} or content.startswith(b"S: x") else b"\n"
+    assert body == below + content.replace(b"\r\n", b"\n")
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    ['\t(Client CN "x" (verified OK))', "  x", "\x0bx: y", ": x", "no header", "\xa0: x"],
+)
+def test_a_message_cannot_continue_our_header(server, beginning):
+    """A first line that is no header field is the message's body; our headers end above it."""
+    with server.client() as smtp:
+        smtp.ehlo("x")
+        send(smtp, f"{beginning}\r\nSubject: x\r\n\r\nHello.\r\n".encode("latin-1"))
+    *_, message = server.messages()
+    parsed = email.message_from_bytes(message)
+    assert len(parsed.get_all("Received")) == 1
+    assert "verified" not in parsed["Received"]
+    assert parsed["Subject"] is None
+    assert parsed.get_payload(decode=True).startswith(beginning.encode("latin-1") + b"\n")
+
+
+@pytest.mark.parametrize("beginning", ["Subject: x", "Subject \t: x", "X:", "\r\nSubject: x"])
+def test_header_fields_are_left_alone(server, beginning):
+    """What begins as messages do gets nothing between it and our headers."""
+    with server.client() as smtp:
+        smtp.ehlo("x")
+        send(smtp, f"{beginning}\r\n\r\nHello.\r\n".encode())
+    *_, message = server.messages()
+    text = beginning.replace("\r\n", "\n").encode()
+    assert re.search(rb"\n\tfor <b@mx.example>;.*\n" + text + rb"\n\nHello.\n$", message)
 
 
 def test_null_sender(server):

@@ -8,6 +8,7 @@ import pytest
 
 import ccert
 from ccert.cli import main
+from ccert.server import system_cas
 from ccert.server.config import Config, configure
 from ccert.server.maincf import Assignment, read_assignments
 from ccert.server.tls import server_context
@@ -19,7 +20,7 @@ def read(tmp_path):
     path = tmp_path / "main.cf"
 
     def read(text: str, **options: str) -> Config:
-        path.write_text(text)
+        path.write_text(text, newline="")
         given = [Assignment(name, value, f"--{name}") for name, value in options.items()]
         return configure(*[read_assignments(str(path))[0], given, read_assignments(str(path))[1]])
 
@@ -64,6 +65,18 @@ listen = 127.0.0.1:25,
         "[::1]:25",
         "localhost:465",
     ]
+
+
+@pytest.mark.parametrize("end", ["\r", "\x0b", "\x0c", "\x85", "\u2028"])
+def test_a_comment_ends_with_its_line(read, end):
+    """Only LF ends a comment: nothing else that editors show as one begins a setting after it."""
+    assert not read(NEEDED + f"# no more:{end}allow_system_cas = yes\n").allow_system_cas
+
+
+def test_crlf(read):
+    """A file from a system with other line ends is the same configuration."""
+    text = NEEDED + "listen = 127.0.0.1:25,\n  [::1]:25\n\n# a comment\nworkers = 2\n"
+    assert read(text.replace("\n", "\r\n")) == read(text)
 
 
 def test_values(read):
@@ -120,6 +133,7 @@ def test_require_means_encryption(read):
         ("= x", "not of the form name = value"),
         ("two words = x", "not of the form name = value"),
         ("listen = 127.0.0.1:25\x1b", "listen: a control character in the value"),
+        ("listen = 127.0.0.1:25\rworkers = 2", "listen: a control character in the value"),
         ("listen = 25", "listen: '25' is not HOST:PORT"),
         ("listen = ::1:25", "listen: '::1:25' is not HOST:PORT"),
         ("listen = 127.0.0.1:65536", "is not HOST:PORT"),
@@ -164,6 +178,10 @@ def test_bad_line(complaints, line, expected):
         ),
         ("smtpd_tls_req_ccert = yes", "refuses everybody without a trusted CA"),
         ("require_trusted = yes", "refuses everybody without a trusted CA"),
+        (
+            "smtpd_tls_CAfile = x\nsmtpd_tls_req_ccert = yes\ntls_trust_server_ccerts = observe",
+            "line 4: smtpd_tls_req_ccert leaves nothing to observe",
+        ),
         ("smtpd_policy_service_timeout = 1s", "is in vain without check_policy_service"),
         ("smtpd_policy_service_default_action = DUNNO", "in vain without check_policy_service"),
     ],
@@ -234,12 +252,12 @@ def test_not_utf8(tmp_path):
 
 @pytest.fixture(scope="module")
 def roots() -> list[bytes]:
-    return [pki.issue(f"Public Root {n}", ca=True).pem for n in range(5)]
+    return [pki.issue(f"Public Root {n}", ca=True).pem for n in range(6)]
 
 
 @pytest.fixture
 def system(roots, tmp_path, monkeypatch) -> pathlib.Path:
-    """Let the system's bundle be one of five CAs."""
+    """Let the system's bundle be one of six CAs."""
     bundle = tmp_path / "bundle.crt"
     bundle.write_bytes(b"".join(roots))
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
@@ -267,7 +285,7 @@ def test_system_cas(context, system, roots, tmp_path, setting):
     copy = tmp_path / "copy.pem"
     copy.write_bytes(b"".join(roots) + pki.issue("Own Root", ca=True).pem)
     old = tmp_path / "old.pem"
-    old.write_bytes(b"".join(roots[:3]))
+    old.write_bytes(b"".join(roots[:3]))  # half of six
     directory = tmp_path / "directory"
     directory.mkdir()
     for number, root in enumerate(roots):
@@ -306,6 +324,22 @@ def test_system_cas_are_what_no_file_means(context, system, roots, tmp_path):
     with pytest.raises(ccert.ConfigError, match="the system has no CAs"):
         context(tls_trust_server_ccerts="yes", allow_system_cas="yes")
     assert tmp_path.exists()
+
+
+@pytest.mark.parametrize("setting", ["yes", "observe"])
+def test_more_cas_than_any_clique(context, tmp_path, monkeypatch, setting):
+    """Where the system has no CAs to compare with, as in small images, their number tells."""
+    monkeypatch.setattr(system_cas, "_existing", lambda *_: set())
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    roots = [pki.issue(f"Root {n}", ca=True).pem for n in range(51)]
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(b"".join(roots))
+    with pytest.raises(ccert.ConfigError, match=r"more CAs than any clique.*--allow-system-cas"):
+        context(tls_trust_server_ccerts=setting, smtpd_tls_CAfile=path)
+    context(tls_trust_server_ccerts=setting, smtpd_tls_CAfile=path, allow_system_cas="yes")
+    context(tls_trust_server_ccerts="no", smtpd_tls_CAfile=path)
+    path.write_bytes(b"".join(roots[1:]))
+    context(tls_trust_server_ccerts=setting, smtpd_tls_CAfile=path)
 
 
 def test_many_cas_are_warned_of(context, tmp_path, caplog):

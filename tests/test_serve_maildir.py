@@ -1,5 +1,6 @@
 """Delivery: durable, unique, and nothing half done."""
 
+import errno
 import io
 import mailbox
 import os
@@ -67,6 +68,54 @@ def test_many_threads(maildir, monkeypatch):
         thread.join(20)
     assert errors == []
     assert len(list((maildir.path / "new").iterdir())) == 160
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_no_clock_makes_a_name_twice(maildir, monkeypatch, links):
+    """Messages of one microsecond, process and count keep their names and contents apart.
+
+    The second is written when the first has left tmp; without hard links mailbox renames.
+    """
+
+    def no_link(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(mailbox.time, "time", lambda: 1.0)
+    if not links:
+        monkeypatch.setattr(os, "link", no_link)
+    for text in (b"first\n", b"second\n"):
+        monkeypatch.setattr(mailbox.Maildir, "_count", 1)
+        maildir.deliver([], io.BytesIO(text))
+    contents = {path.read_bytes() for path in (maildir.path / "new").iterdir()}
+    assert contents == {b"first\n", b"second\n"}
+
+
+def test_a_clash_is_an_error(maildir, monkeypatch):
+    """Where the name is taken after all, nothing is acknowledged, and the other message stays."""
+    maildir.deliver([], io.BytesIO(b"first\n"))
+
+    def clash(*_):
+        raise FileExistsError(errno.EEXIST, "File exists")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", clash)
+        with pytest.raises(FileExistsError):
+            maildir.deliver([], io.BytesIO(b"second\n"))
+    assert [path.read_bytes() for path in (maildir.path / "new").iterdir()] == [b"first\n"]
+
+
+def test_directories_are_durable(tmp_path, monkeypatch):
+    """A new Maildir's own name, and those of its directories, are fsynced."""
+    synced = []
+    fsync = os.fsync
+
+    def noted(fd):
+        synced.append(pathlib.Path(f"/proc/self/fd/{fd}").readlink())
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    Maildir(str(tmp_path / "New"))
+    assert synced == [tmp_path, *[tmp_path / "New"] * 3]
 
 
 def test_nothing_half_done(maildir):

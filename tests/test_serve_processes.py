@@ -111,6 +111,39 @@ def test_stop_is_bounded(start):
     assert list((server.maildir / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize("implicit", [False, True], ids=["starttls", "implicit"])
+def test_stop_amid_a_farewell(start, host, implicit):
+    """Whoever said QUIT in TLS and then stays costs nobody else the message, nor a place for long.
+
+    asyncio's transport is closed then, and does not take another word.
+    """
+    server = start(*BOTH)
+    with (
+        server.client(host.client(), implicit=implicit) as staying,
+        begin(server.client(), data=True) as other,
+    ):
+        assert staying.docmd("QUIT")[0] == 221  # and no close_notify: smtplib sends none
+        server.tell(signal.SIGTERM)
+        server.wait_for("stopping")
+        other.send(b".\r\n")
+        assert replies_until_closed(other) == [250, 421]
+        assert server.finish() == 0
+        staying.close()
+    assert len(server.messages()) == 1
+    assert not any("ERROR" in line or "cutting off" in line for line in server.lines)
+
+
+@pytest.mark.parametrize("implicit", [False, True], ids=["starttls", "implicit"])
+def test_a_farewell_is_bounded(start, host, implicit):
+    """Whoever said QUIT in TLS and then stays gives the place free, whatever the time limits."""
+    server = start(*BOTH, default_process_limit=1)
+    with server.client(host.client(), implicit=implicit) as staying:
+        assert staying.docmd("QUIT")[0] == 221
+        with socket.create_connection(("localhost", server.ports[0]), 15) as other:  # asyncio: 30
+            assert other.recv(4) == b"220 "
+        staying.close()
+
+
 def test_stop_amid_handshakes(start):
     """Handshakes are not waited for, neither after STARTTLS nor of implicit TLS."""
     server = start(*BOTH)
@@ -296,6 +329,27 @@ def test_reload_broken_file(reloading, host, clique, broken):
         server.wait_for("trust=Trusted")
 
 
+def test_reload_tells_what_stays(reloading_tables):
+    """What can be used is taken over, what cannot stays; the log tells of each which it was."""
+    server, paths = reloading_tables
+    for broken in paths:
+        for name, path in paths.items():
+            path.write_text("nonsense\n" if name == broken else "# empty\n")
+        server.tell(signal.SIGHUP)
+        server.wait_for(f"{broken}: not reloaded, all stays as it was: .*{paths[broken]}, line 1")
+        (other,) = paths.keys() - {broken}
+        server.wait_for(f"INFO: reloaded: certificates and CAs, {other}\n")
+
+
+@pytest.fixture
+def reloading_tables(start, tmp_path):
+    """A server with two tables, and their files."""
+    paths = {name: tmp_path / name for name in ("check_ccert_access", "relay_clientcerts")}
+    for path in paths.values():
+        path.write_text("# empty\n")
+    return start(**paths), paths
+
+
 # -- limits --
 
 
@@ -398,9 +452,94 @@ def test_a_client_that_does_not_read(start):
         with contextlib.suppress(BlockingIOError):
             while True:
                 deaf.send(b"HELP\r\n" * 10_000)
-        server.wait_for("timeout exceeded")
+        server.wait_for("too many errors from unknown.127.0.0.1.")
         with server.client() as smtp:
             send(smtp)
+
+
+def test_connections_of_an_address(start):
+    """One address does not get all places: what it opens beyond its limit is told so and closed.
+
+    Both ports count together; what is closed counts no more.
+    """
+    server = start(*BOTH, smtpd_client_connection_count_limit=2)
+    with server.client() as first, socket.create_connection(("localhost", server.ports[1])):
+        with pytest.raises(smtplib.SMTPConnectError, match="too many connections from 127"):
+            server.client()
+        with socket.create_connection(("localhost", server.ports[1]), PATIENCE) as tls:
+            assert tls.recv(100) == b""
+        server.wait_for("connection count 2 exceeded by unknown.127.0.0.1.")
+        first.quit()
+        for _ in range(10 * PATIENCE):  # the server is told of the end a moment later
+            with contextlib.suppress(smtplib.SMTPConnectError), server.client() as other:
+                send(other)
+                break
+            time.sleep(0.1)
+    assert len(server.messages()) == 1
+
+
+@pytest.mark.parametrize("command", ["NOOP", "RSET", "EHLO x", "HELO x", "VRFY <a@b>", "HELP"])
+def test_junk_commands(start, command):
+    """After 100 commands that do no work each is an error, as with Postfix; 20 end the session."""
+    server = start()
+    with server.client() as smtp:
+        smtp.send(f"{command}\r\n" * 5000)
+        codes = replies_until_closed(smtp)
+        assert codes.count(250) + codes.count(252) == 120
+        assert codes[120:] == [421]
+        smtp.close()
+    server.wait_for("too many errors from unknown.127.0.0.1.")
+
+
+def test_starttls_is_junk(start):
+    """Where STARTTLS is the last straw, there is no handshake, and the place is free again."""
+    server = start(default_process_limit=1)
+    with server.client() as smtp:
+        smtp.send("NOOP\r\n" * 119 + "STARTTLS\r\n")
+        assert replies_until_closed(smtp)[119:] == [220, 421]
+        smtp.close()
+    with server.client() as smtp:
+        send(smtp)
+
+
+def test_errors_are_counted(start):
+    """Twenty errors end a session; a delivery makes up for those before it."""
+    server = start()
+    with server.client() as smtp:
+        smtp.ehlo("x")
+        for _ in range(3):
+            for _ in range(19):
+                assert smtp.docmd("RCPT TO:<x@y>")[0] == 503
+            send(smtp)
+        for _ in range(20):
+            assert smtp.docmd("RCPT TO:<x@y>")[0] == 503
+        assert replies_until_closed(smtp) == [421]
+        smtp.close()
+
+
+def test_command_sizes(start):
+    """No EHLO makes commands longer, neither for oneself nor for others; digits are no error."""
+    server = start()
+    with server.client() as smtp, server.client() as other:
+        other.ehlo("x")
+        for _ in range(50):
+            smtp.ehlo("x")
+        for client in (smtp, other):
+            for digits in (1000, 5000):
+                assert client.docmd(f"MAIL FROM:<a@b> SIZE={'1' * digits}")[0] == 500
+            assert client.docmd(f"MAIL FROM:<a@b> SIZE={'1'.zfill(520)}")[0] == 250
+        with server.client():  # a newcomer takes nothing away
+            other.docmd("RSET")
+            assert other.docmd(f"MAIL FROM:<a@b> SIZE={'1'.zfill(520)}")[0] == 250
+
+
+def test_log_lines_are_bounded(start):
+    """A thousand recipients do not make a line of the log that nobody can read."""
+    server = start()
+    with server.client() as smtp:
+        smtp.sendmail("a@b", [f"{'x' * 200}{n}@mx.example" for n in range(200)], MESSAGE)
+    server.wait_for(r"200 recipients\), size=\d+, delivered as")
+    assert max(map(len, server.lines)) < 1500
 
 
 def test_memory(start):

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import smtplib
 import weakref
+from unittest import mock
 
 import pytest
 from serving import PATIENCE, send
@@ -14,6 +16,7 @@ from ccert.server.handler import Handler
 from ccert.server.maildir import Maildir
 from ccert.server.received import Trace
 from ccert.server.smtp import SMTP
+from ccert.server.worker import Worker
 
 
 @contextlib.contextmanager
@@ -61,6 +64,36 @@ def test_a_session_leaves_nothing_behind(host, tmp_path, tls, end):
         asyncio.run(main())
         ((session, _),) = sessions
         assert session() is None
+
+
+def test_one_that_cannot_be_ended(host, tmp_path, caplog):
+    """A session that is not to be ended properly is cut off; the others end as ever."""
+    config = Config(
+        smtpd_tls_cert_file=str(host.certfile),
+        smtpd_tls_key_file=str(host.keyfile),
+        maildir=str(tmp_path / "Mail"),
+    )
+    ends = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        worker = Worker(config, [], [], None)
+        for number, error in enumerate([RuntimeError("broken"), None]):
+            gone = loop.create_future()
+
+            def end(how: str, number=number, gone=gone) -> None:
+                ends.append((number, how))
+                gone.set_result(None)
+
+            session = mock.Mock(transport=True)
+            session.leave = mock.Mock(side_effect=error or functools.partial(end, "leave"))
+            session.abort = functools.partial(end, "abort")
+            worker._sessions[gone] = session
+        await worker._finish()
+
+    asyncio.run(main())
+    assert ends == [(0, "abort"), (1, "leave")]
+    assert "broken" in caplog.text
 
 
 def test_trace_without_address():

@@ -14,8 +14,7 @@ Run a mail server (SMTP, on aiosmtpd) that knows its clients by their certificat
 all mail into one Maildir, for trial and for use: a message is on disk before it is acknowledged.
 
 It stays in the foreground and logs to stderr, Postfix's words first.  SIGTERM lets open
-transactions finish; SIGHUP reads certificates, CAs and tables again, and if one of them is bad, all
-stays as it was.
+transactions finish; SIGHUP reads certificates, CAs and tables again; what is bad stays as it was.
 """
 EPILOG = """\
 A configuration file has the form of Postfix's main.cf and Postfix's names, such as

@@ -52,6 +52,7 @@ class Config:
 
     myhostname: str = _parameter(hostname, default="")
     default_process_limit: int = _parameter(number(1), default=100)
+    smtpd_client_connection_count_limit: int = _parameter(number(0), default=50)
     message_size_limit: int = _parameter(number(0), default=10_240_000)
     smtpd_timeout: int = _parameter(seconds, default=300)
     smtpd_starttls_timeout: int = _parameter(seconds, default=300)
@@ -147,6 +148,12 @@ def _contradictions(config: Config, given: dict[str, Assignment]) -> Iterable[st
             config.smtpd_tls_security_level == "may",
             "is no requirement for clients without TLS: encrypt must be the security level",
             "smtpd_tls_security_level",
+        ),
+        (
+            "smtpd_tls_req_ccert",
+            config.tls_trust_server_ccerts == "observe",
+            "leaves nothing to observe: the handshakes of those in question fail",
+            "tls_trust_server_ccerts",
         ),
         ("smtpd_policy_service_timeout", not config.check_policy_service, no_service, ""),
         ("smtpd_policy_service_default_action", not config.check_policy_service, no_service, ""),

@@ -39,6 +39,7 @@ class Ending(smtp.SMTP):
     session: Session
     transport: Any  # aiosmtpd puts either kind of transport there, or None at the end
     _original_transport: Any
+    _connection: Any  # the transport below TLS, which abort() ends whatever TLS is waiting for
     _reader: Any
     _writer: Any
     _timeout_handle: asyncio.TimerHandle
@@ -56,7 +57,10 @@ class Ending(smtp.SMTP):
         """Begin, or begin anew after STARTTLS."""
         super().connection_made(transport)
         if self._handler_coroutine and self._original_transport is None:
+            tls = getattr(transport, "_ssl_protocol", None)
+            self._connection = tls._transport if tls else transport  # noqa: SLF001 - no other way
             self._handler_coroutine.add_done_callback(_retrieve)
+            self._handler_coroutine.add_done_callback(lambda _: self._linger())
 
     def connection_lost(self, error: Exception | None) -> None:
         """End."""
@@ -76,6 +80,7 @@ class Ending(smtp.SMTP):
         self._auth_methods.clear()
         self._client_connected_cb = self._reader = self._writer = None
         self._tls_protocol = self._original_transport = self._handler_coroutine = None
+        self._connection = None
 
     def leave(self) -> None:
         """End the session: now if nothing would be lost, else after the transaction."""
@@ -85,15 +90,30 @@ class Ending(smtp.SMTP):
         elif not self._busy:
             self._leave_if_idle()
 
+    def abort(self) -> None:
+        """End the session at once, without a word."""
+        if not self._gone.done():
+            self._connection.abort()
+
     def _leave_if_idle(self) -> None:
         if self.envelope is None or self.envelope.mail_from is None:
             self._hang_up(f"421 4.3.2 {self.hostname} Server shutting down")
 
     def _hang_up(self, reply: str) -> None:
-        if self.transport is not None and not self._hung_up:
-            self._hung_up = True
+        if self._gone.done() or self._hung_up:
+            return
+        if not self.transport.is_closing():
             self._writer.write(f"{reply}\r\n".encode())
             self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Leave the client, which may be waiting for nothing at all, little time to go.
+
+        asyncio waits 30 seconds for the client's part in ending TLS; before Python 3.11, for ever.
+        """
+        if not self._gone.done():
+            self._hung_up = True
             self._reset_timeout(_LINGER)
 
     def _watched(
@@ -115,7 +135,7 @@ class Ending(smtp.SMTP):
 
     def _timeout_cb(self) -> None:
         if self._hung_up:
-            self.transport.abort()
+            self.abort()
         elif self._busy and not self.receiving and not self.transport.get_write_buffer_size():
             self._reset_timeout()  # it is us who keep the client waiting
         else:

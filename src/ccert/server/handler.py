@@ -27,6 +27,7 @@ _log = logging.getLogger("ccert")
 
 # the order in which Postfix's check_ccert_access looks
 _ACCESS = {"search_order": ("cert_fingerprint", "pubkey_fingerprint"), "actions": True}
+_MAX_RECIPIENTS = 1000  # characters
 
 
 class _Delivery:
@@ -73,12 +74,12 @@ class _Delivery:
             )
             return "451 4.3.0 Error: queue file write error"
         _log.info(
-            "%s: client=%s, trust=%s, from=<%s>, to=<%s>, size=%d, delivered as %s",
+            "%s: client=%s, trust=%s, from=<%s>, to=%s, size=%d, delivered as %s",
             identifier,
             client,
             session.ccert.trust.value if session.ccert else "None",
             sender(envelope.mail_from),
-            ">,<".join(envelope.rcpt_tos),
+            _recipients(envelope.rcpt_tos),
             envelope.size,
             name,
         )
@@ -91,6 +92,14 @@ class _Delivery:
         return "451 4.3.0 Error: internal error"
 
 
+def _recipients(addresses: list[str]) -> str:
+    """List them for a line of the log, as many as a line can do with."""
+    text = ",".join(f"<{address}>" for address in addresses)
+    if len(text) <= _MAX_RECIPIENTS:
+        return text
+    return f"{text[:_MAX_RECIPIENTS]}... ({len(addresses)} recipients)"
+
+
 class Handler(CcertMixin, _Delivery):
     """The hooks of every session of a worker.
 
@@ -98,12 +107,15 @@ class Handler(CcertMixin, _Delivery):
         config: whom to ask about clients and recipients.
         maildir: where to deliver.
 
+    Attributes:
+        tables: by parameter; they read themselves again, too, when their files have changed.
+
     Raises:
         ConfigError: a table is unusable, or the policy service's parameters are.
     """
 
     def __init__(self, config: Config, maildir: Maildir) -> None:
-        self._tables: list[AccessTable] = []
+        self.tables: dict[str, AccessTable] = {}
         self._policy_service: PolicyService | None = None
         if config.check_policy_service:
             self._policy_service = PolicyService(
@@ -115,25 +127,17 @@ class Handler(CcertMixin, _Delivery):
             maildir,
             asked=config.smtpd_tls_ask_ccert,
             require_trusted=config.require_trusted,
-            check_ccert_access=self._table(config.check_ccert_access, **_ACCESS),
-            relay_clientcerts=self._table(config.relay_clientcerts),
+            check_ccert_access=self._table("check_ccert_access", config, **_ACCESS),
+            relay_clientcerts=self._table("relay_clientcerts", config),
             policy_service=self._policy_service,
         )
 
-    def _table(self, path: str, **how: Any) -> AccessTable | None:  # noqa: ANN401 - AccessTable's
+    def _table(self, name: str, config: Config, **how: Any) -> AccessTable | None:  # noqa: ANN401 - AccessTable's
+        path = getattr(config, name)
         if not path:
             return None
-        self._tables.append(AccessTable(path, **how))
-        return self._tables[-1]
-
-    def reload(self) -> None:
-        """Read the tables again, which they do of themselves, too, when their files have changed.
-
-        Raises:
-            ConfigError: one is unusable; what it had stays.
-        """
-        for table in self._tables:
-            table.reload()
+        self.tables[name] = AccessTable(path, **how)
+        return self.tables[name]
 
     async def close(self) -> None:
         """End the connections to the policy service."""

@@ -1,7 +1,7 @@
 """Deliver into a Maildir, durably: what was acknowledged survives kill -9 and the power cut.
 
-The standard library's ``mailbox.Maildir`` makes the unique name, writes, fsyncs and links; that the
-*name* survives is ours: it does once the directory is fsynced, too.
+The standard library's ``mailbox.Maildir`` makes a name, writes, fsyncs and links; that the name is
+unique, whatever the clock says, and that it survives, are ours.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ from __future__ import annotations
 import io
 import mailbox
 import os
+import re
+import secrets
+import socket
+import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -20,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Maildir"]
 
-_NAMES_TO_TRY = 10
+_BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n|\Z")  # RFC 5322, 3.6.8, 4.5; or none at all
+_MAX_BEGINNING = 1000  # octets of a line, RFC 5322, 2.1.1
 
 
 class Maildir:
@@ -37,12 +42,14 @@ class Maildir:
         self.path = Path(path)
         try:
             for directory in (self.path, *(self.path / name for name in ("tmp", "new", "cur"))):
-                directory.mkdir(mode=0o700, exist_ok=True)
+                if not directory.is_dir():
+                    directory.mkdir(mode=0o700, exist_ok=True)
+                    _fsync(directory.parent)
                 if not os.access(directory, os.W_OK | os.X_OK):
                     raise ConfigError(f"maildir {path}: {directory} is not writable")
         except OSError as error:
             raise ConfigError(f"maildir {path}: {error.strerror}") from error
-        self._maildir = mailbox.Maildir(self.path, create=False)
+        self._maildir = _Mailbox(self.path, create=False)
 
     @property
     def tmp(self) -> Path:
@@ -56,7 +63,9 @@ class Maildir:
     def deliver(self, headers: Iterable[str], message: BinaryIO) -> str:
         """Store a message; return its name once it is on disk.
 
-        Lines that end in CRLF end in LF there, as is the way in a Maildir; nothing else changes.
+        Lines that end in CRLF end in LF there, as is the way in a Maildir.  An empty line is put
+        before a message that does not begin with a header field: else it could continue our last
+        header.  Nothing else changes.
 
         Args:
             headers: lines to stand above the message, without their ends.
@@ -67,26 +76,39 @@ class Maildir:
         """
         with message:
             message.seek(0)
-            name = self._add(_Headed("".join(f"{line}\n" for line in headers).encode(), message))
-        new = os.open(self.path / "new", os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(new)
-        finally:
-            os.close(new)
+            top = "".join(f"{line}\n" for line in headers).encode()
+            if top and not _BEGINNING.match(message.readline(_MAX_BEGINNING)):
+                top += b"\n"
+            message.seek(0)
+            lines = _Headed(top, message)
+            try:
+                name = self._maildir.add(lines)  # type: ignore[arg-type] # it reads lines
+            except mailbox.ExternalClashError as error:
+                # no second try: the message has been read
+                raise FileExistsError(f"no unique name to be had in {self.path}") from error
+        _fsync(self.path / "new")
         return name
 
-    def _add(self, message: _Headed) -> str:
-        """Let the library choose a name until it is unique.
 
-        Two threads can choose the same in one microsecond; that is noticed before anything is
-        written.
-        """
-        for _ in range(_NAMES_TO_TRY):
-            try:
-                return self._maildir.add(message)  # type: ignore[arg-type] # it reads lines
-            except mailbox.ExternalClashError:
-                continue
-        raise FileExistsError(f"no unique name to be had in {self.path}")
+class _Mailbox(mailbox.Maildir):
+    """The library's, with names that no clock and no other process can make twice.
+
+    Its own are made of time, process and a counter, which threads can read at once; where there are
+    no hard links it renames, which would replace the other message.
+    """
+
+    def _create_tmp(self) -> IO[bytes]:
+        host = socket.gethostname().replace("/", r"\057").replace(":", r"\072")
+        name = f"{int(time.time())}.R{secrets.token_hex(16)}.{host}"
+        return Path(self._path, "tmp", name).open("xb+")
+
+
+def _fsync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _Headed:

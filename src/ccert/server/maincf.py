@@ -2,7 +2,8 @@
 
 As in postconf(5): a line whose first visible character is "#" is a comment, also between the lines
 of a value; a line that begins with white space continues the one before.  Stricter than Postfix:
-what it only warns of is an error here, and "$name" is not expanded but refused.
+what it only warns of is an error here, and "$name" is not expanded but refused.  Lines may end in
+CRLF, too; a CR elsewhere is a control character like any other.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def read_assignments(path: str) -> tuple[list[Assignment], list[str]]:
         ConfigError: the file cannot be read.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_bytes().decode().replace("\r\n", "\n")
     except OSError as error:
         raise ConfigError(f"configuration file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -61,7 +62,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     """Join continuation lines; number each logical line by its first."""
     lines: list[tuple[int, str]] = []
     for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.rstrip().expandtabs()
+        line = raw.expandtabs().rstrip(" ")
         if not line or line.lstrip().startswith("#"):
             continue
         if line[0].isspace() and lines:

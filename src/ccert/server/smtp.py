@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from asyncio import sslproto
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from ccert.server.reception import Reception
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
     from typing import BinaryIO
 
@@ -32,6 +33,9 @@ __all__ = ["SMTP", "Envelope"]
 
 _log = logging.getLogger("ccert")
 
+_JUNK = ("EHLO", "HELO", "HELP", "NOOP", "RSET", "STARTTLS", "VRFY")
+_JUNK_LIMIT = 100  # Postfix: smtpd_junk_command_limit
+_ERROR_LIMIT = 20  # Postfix: smtpd_hard_error_limit
 _RECIPIENT_LIMIT = 1000  # Postfix: smtpd_recipient_limit
 
 
@@ -45,6 +49,16 @@ class Envelope(smtp.Envelope):
 
     message: BinaryIO
     size: int
+
+
+class _Sizes(dict[str, int]):
+    """How long a command may be; aiosmtpd's own grows with each EHLO, for all sessions."""
+
+    def __missing__(self, command: str) -> int:
+        return 512  # RFC 5321, 4.5.3.1.4
+
+    def __setitem__(self, command: str, size: int) -> None:
+        pass
 
 
 class SMTP(Ending):
@@ -81,12 +95,36 @@ class SMTP(Ending):
         self._context = context
         self._spool = spool
         self._starttls_timeout = config.smtpd_starttls_timeout
+        self.command_size_limits = _Sizes(MAIL=512 + 26 + 17)  # RFC 1870, 3; RFC 6152, 2
+        self._junk = self._errors = 0
         del self._smtp_methods["AUTH"]
+        for name in _JUNK:
+            self._smtp_methods[name] = self._counted(self._smtp_methods[name])
+
+    def _counted(
+        self, method: Callable[[str], Awaitable[None]]
+    ) -> Callable[[str], Awaitable[None]]:
+        """Count commands that do no work: each beyond a limit is as good as an error."""
+
+        @functools.wraps(method)
+        async def counted(argument: str) -> None:
+            self._junk += 1
+            self._errors += self._junk > _JUNK_LIMIT
+            await method(argument)
+
+        return counted
 
     async def push(self, status: str | bytes) -> None:
         """Send a reply, which is one line whatever is quoted in it."""
         text = status.decode("latin-1") if isinstance(status, bytes) else status
+        self._errors += text.startswith(("4", "5"))
         await super().push("".join(c if c.isascii() and c.isprintable() else "?" for c in text))
+        if self._errors >= _ERROR_LIMIT and not self._hung_up and text[3:4] != "-":
+            _log.info("too many errors from %s", client_name(self.session))
+            self._hang_up("421 4.7.0 Error: too many errors")
+            if self._handler_coroutine:
+                self._handler_coroutine.cancel()
+                await asyncio.sleep(0)  # which ends it here
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         return parse_path(arg) or (None, None)
@@ -163,6 +201,8 @@ class SMTP(Ending):
             else:
                 self.envelope.message, self.envelope.size = reception.message, reception.size
                 status = await self._call_handler_hook("DATA")
+                if status.startswith("2"):
+                    self._junk = self._errors = 0
         finally:
             self._set_post_data_state()  # type: ignore[no-untyped-call]
         await self.push(status)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ccert.errors import ConfigError
 
-__all__ = ["is_system_file", "system_cas"]
+__all__ = ["is_no_cliques", "is_system_file", "system_cas"]
+
+_MANY = 50  # public programs have above a hundred, no clique has half of that
 
 # Where distributions keep what their ca-certificates package makes; OpenSSL's own default is
 # often a link to one of them.  (The list of Go's crypto/x509, root_linux.go.)
@@ -37,9 +39,9 @@ def system_cas() -> tuple[str, str]:
 
 
 def is_system_file(path: str) -> bool:
-    """Tell whether a file or directory is the system's, or has most of the CAs of a system's file.
+    """Tell whether a file or directory is the system's, or has half the CAs of a system's file.
 
-    Most, not all: last year's copy in a container image is no better than the original.
+    Half, not all: last year's copy in a container image is no better than the original.
     """
     defaults = ssl.get_default_verify_paths()
     bundles = _existing(defaults.cafile, defaults.openssl_cafile, *_BUNDLES)
@@ -47,7 +49,12 @@ def is_system_file(path: str) -> bool:
     if os.path.realpath(path) in bundles | directories:
         return True
     own = _cas(path)
-    return any(len(own & theirs) > len(theirs) / 2 for theirs in map(_cas, bundles))
+    return any(theirs and len(own & theirs) >= len(theirs) / 2 for theirs in map(_cas, bundles))
+
+
+def is_no_cliques(path: str) -> bool:
+    """Tell whether a file or directory has more CAs than any clique, whatever the system has."""
+    return len(_cas(path)) > _MANY
 
 
 def _existing(*paths: str | None) -> set[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ccert.context import ServerContext
 from ccert.errors import ConfigError
-from ccert.server.system_cas import is_system_file, system_cas
+from ccert.server.system_cas import is_no_cliques, is_system_file, system_cas
 
 if TYPE_CHECKING:
     from ccert.server.config import Config
@@ -68,4 +68,6 @@ def _anchors(config: Config) -> tuple[str, str]:
     for path in filter(None, (cafile, capath)):
         if is_system_file(path):
             raise ConfigError(f"{path} has the system's CAs: {why}")
+        if is_no_cliques(path):
+            raise ConfigError(f"{path} has more CAs than any clique: {why}")
     return cafile, capath

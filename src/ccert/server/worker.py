@@ -8,6 +8,9 @@ between them.
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
+import functools
 import logging
 import os
 import signal
@@ -33,6 +36,7 @@ _log = logging.getLogger("ccert")
 
 READY = b"ready\n"
 
+_TOO_MANY = "421 4.7.0 Error: too many connections from"
 _PAUSE = 1  # seconds until there may be room again
 _WARN_EVERY = 1000  # seconds, as Postfix's master does
 
@@ -61,6 +65,7 @@ class Worker:
         self._maildir = Maildir(config.maildir)
         self._handler = Handler(config, self._maildir)
         self._sessions: dict[asyncio.Task[None], SMTP | None] = {}
+        self._connections: collections.Counter[str] = collections.Counter()  # by address
         self._next_warning = 0.0
 
     def run(self) -> None:
@@ -99,19 +104,25 @@ class Worker:
         self._going.set()
 
     def _reload(self) -> None:
-        """Read files again; if one is bad, all stays as it is.
+        """Read files again; what is bad stays as it is, and the log has what does not.
 
         New connections, and STARTTLS in old ones, get the new context.  Sessions of the old one do
         not resume there: they are kept in it.
         """
-        try:
-            context = server_context(self._config)
-            self._handler.reload()
-        except ConfigError as error:
-            _log.error("not reloaded, all stays as it was: %s", error)
-            return
-        self._context = context
-        _log.info("reloaded")
+        reloaded = []
+        tables = {name: table.reload for name, table in self._handler.tables.items()}
+        for name, reload in {"certificates and CAs": self._renew_context, **tables}.items():
+            try:
+                reload()
+            except ConfigError as error:
+                _log.error("%s: not reloaded, all stays as it was: %s", name, error)
+            else:
+                reloaded.append(name)
+        if reloaded:
+            _log.info("reloaded: %s", ", ".join(reloaded))
+
+    def _renew_context(self) -> None:
+        self._context = server_context(self._config)
 
     async def _accept(self, listener: socket.socket, *, tls: bool) -> None:
         """Take clients in, while there is a place; the others wait, as with Postfix."""
@@ -125,6 +136,12 @@ class Worker:
                 _log.warning("cannot accept: %s", error.strerror)
                 await asyncio.sleep(_PAUSE)
                 continue
+            if self._has_enough(address[0]):
+                with connection, contextlib.suppress(OSError):
+                    if not tls:
+                        connection.send(f"{_TOO_MANY} {address[0]}\r\n".encode())
+                continue
+            self._connections[address[0]] += 1
             if self._places.locked():
                 self._warn_of_limit()
             try:
@@ -134,7 +151,15 @@ class Worker:
                 raise
             session = asyncio.create_task(self._talk(connection, address, tls=tls))
             self._sessions[session] = None
-            session.add_done_callback(self._forget)
+            session.add_done_callback(functools.partial(self._forget, address[0]))
+
+    def _has_enough(self, address: str) -> bool:
+        """Tell, and log, whether one address has all the connections that it may have."""
+        limit = self._config.smtpd_client_connection_count_limit
+        if not limit or self._connections[address] < limit:
+            return False
+        _log.warning("connection count %d exceeded by unknown[%s]", limit, address)
+        return True
 
     def _warn_of_limit(self) -> None:
         now = time.monotonic()
@@ -145,7 +170,10 @@ class Worker:
                 self._config.default_process_limit,
             )
 
-    def _forget(self, session: asyncio.Task[None]) -> None:
+    def _forget(self, address: str, session: asyncio.Task[None]) -> None:
+        self._connections[address] -= 1
+        if not self._connections[address]:
+            del self._connections[address]
         del self._sessions[session]
         self._places.release()
 
@@ -183,8 +211,12 @@ class Worker:
         for session, smtp in list(self._sessions.items()):
             if smtp is None or smtp.transport is None:  # amid the handshake of implicit TLS
                 session.cancel()
-            else:
+                continue
+            try:
                 smtp.leave()
+            except Exception:  # noqa: BLE001 - whatever it is, the others must not suffer
+                _log.exception("cutting off a session that cannot be ended")
+                smtp.abort()
         if not self._sessions:
             return
         _, left = await asyncio.wait(self._sessions, timeout=self._config.shutdown_timeout)
