@@ -31,10 +31,10 @@ class Endpoint:
         Raises:
             OSError: the host is unknown, or the address is not to be had.
         """
-        family, _, _, _, address = socket.getaddrinfo(
-            self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            self.host, self.port, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound = socket.socket(family, kind, protocol)  # else asyncio does not set TCP_NODELAY
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)

@@ -19,6 +19,8 @@ __all__ = ["Reception"]
 
 _log = logging.getLogger("ccert")
 
+_TURN = 100  # lines; then it is the turn of the other sessions
+
 _IN_MEMORY = 2**18  # octets; what is longer goes to disk
 
 
@@ -49,6 +51,7 @@ class Reception:
         Only CRLF ends a line, so that nobody sees another end of data than we do (RFC 5321, 2.3.8).
         """
         in_line = False
+        lines = 0
         while True:
             try:
                 line = await reader.readuntil(b"\r\n")
@@ -60,6 +63,9 @@ class Reception:
                 line = line[line.startswith(b".") :]
             in_line = not line.endswith(b"\r\n")
             self._take(line)
+            lines += 1
+            if lines % _TURN == 0:
+                await asyncio.sleep(0)
 
     def _take(self, line: bytes) -> None:
         self.size += len(line)

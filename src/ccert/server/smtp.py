@@ -119,6 +119,7 @@ class SMTP(Ending):
         text = status.decode("latin-1") if isinstance(status, bytes) else status
         self._errors += text.startswith(("4", "5"))
         await super().push("".join(c if c.isascii() and c.isprintable() else "?" for c in text))
+        await asyncio.sleep(0)  # who sends commands in bulk must not keep the others waiting
         if self._errors >= _ERROR_LIMIT and not self._hung_up and text[3:4] != "-":
             _log.info("too many errors from %s", client_name(self.session))
             self._hang_up("421 4.7.0 Error: too many errors")

@@ -126,10 +126,9 @@ class Worker:
 
     async def _accept(self, listener: socket.socket, *, tls: bool) -> None:
         """Take clients in, while there is a place; the others wait, as with Postfix."""
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, address = await loop.sock_accept(listener)
+                connection, address = await _next_client(listener)
             except ConnectionAbortedError:
                 continue
             except OSError as error:  # above all, too many open files
@@ -229,3 +228,20 @@ def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
     ours = not isinstance(error, OSError | ValueError)
     _log.error("%s: %r", context["message"], error, exc_info=error if ours else None)
+
+
+async def _next_client(listener: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
+    """Accept a client as loop.sock_accept() does; but cancelling that drops one that comes amid."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(0)  # a flood of clients must not keep those from going who are here
+        with contextlib.suppress(BlockingIOError):
+            connection, address = listener.accept()
+            connection.setblocking(False)  # noqa: FBT003 - socket's
+            return connection, address
+        ready = asyncio.Event()
+        loop.add_reader(listener, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(listener)
