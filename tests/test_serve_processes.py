@@ -375,12 +375,9 @@ def test_out_of_file_descriptors(start):
             stack.enter_context(socket.create_connection(("localhost", server.ports[0]), PATIENCE))
         server.wait_for("cannot accept: Too many open files")
     for _ in range(20):  # until all of the flood has gone a message may find no descriptor
-        try:
-            with server.client() as smtp:
-                send(smtp)
+        with contextlib.suppress(smtplib.SMTPDataError), server.client() as smtp:
+            send(smtp)
             break
-        except smtplib.SMTPDataError as error:
-            assert error.smtp_code == 451
     assert len(server.messages()) == 1
     assert not any("Traceback" in line or "was killed" in line for line in server.lines)
 
