@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz valgrind bench bench-smoke report vectors sdist clean
+.PHONY: help demo test lint sanitize sanitized fuzz soak valgrind bench bench-smoke report vectors sdist clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint      ruff, mypy, clang-format, warnings of gcc and clang'
 	@echo 'make sanitize  the test suite with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make fuzz      100 000 mutated chains, with the sanitizers (a few minutes)'
+	@echo 'make soak      ccert serve under load and among faulty clients, for ten minutes'
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
 	@echo 'make bench     ccert beside its rivals and stock ssl: ratios, and bench.json (15 minutes)'
 	@echo 'make bench-smoke  every bench once, for its verdicts, without times'
@@ -60,6 +61,11 @@ sanitized: $(VENV)/installed
 # Mutated chains, what is trusted of them judged by openssl verify, with the sanitizers on.
 fuzz:
 	CCERT_FUZZ=100000 $(MAKE) sanitize ARGS='-rP -o faulthandler_timeout=0 tests/test_fuzz.py'
+
+# Eight minutes of load, then kill -9, then a cut at every octet of a handshake.
+soak: $(VENV)/installed
+	CCERT_LOAD=480 $(PYTEST) -q -s -o faulthandler_timeout=0 -p no:cacheprovider \
+		tests/test_load.py tests/test_faults.py $(ARGS)
 
 valgrind: $(VENV)/installed
 	@.ci/packages valgrind
