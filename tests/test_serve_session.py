@@ -5,6 +5,8 @@ import contextlib
 import functools
 import gc
 import smtplib
+import socket
+import struct
 import weakref
 from unittest import mock
 
@@ -12,8 +14,7 @@ import pytest
 from serving import PATIENCE, send
 
 from ccert.server.config import Config
-from ccert.server.handler import Handler
-from ccert.server.maildir import Maildir
+from ccert.server.handshake import TLS
 from ccert.server.received import Trace
 from ccert.server.smtp import SMTP
 from ccert.server.worker import Worker
@@ -29,41 +30,92 @@ def no_garbage_collection():
         gc.enable()
 
 
-@pytest.mark.parametrize("end", ["QUIT", "disconnect"])
-@pytest.mark.parametrize("tls", [False, True], ids=["clear", "tls"])
-def test_a_session_leaves_nothing_behind(host, tmp_path, tls, end):
+def quit_it(smtp: smtplib.SMTP) -> None:
+    send(smtp)
+    smtp.quit()
+
+
+def disconnect(smtp: smtplib.SMTP) -> None:
+    send(smtp)
+
+
+def reset(smtp: smtplib.SMTP) -> None:
+    """End the connection by RST, with commands on their way."""
+    smtp.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    smtp.send("NOOP\r\n" * 100)
+
+
+def spoil(smtp: smtplib.SMTP) -> None:
+    """Ask for TLS, and send something else."""
+    smtp.docmd("STARTTLS")
+    smtp.send("no TLS\r\n" * 1000)
+    with contextlib.suppress(OSError):
+        smtp.sock.recv(1)
+
+
+@pytest.fixture
+def worker(host, tmp_path):
+    return Worker(
+        Config(
+            myhostname="mx.example",
+            smtpd_tls_cert_file=str(host.certfile),
+            smtpd_tls_key_file=str(host.keyfile),
+            maildir=str(tmp_path / "Mail"),
+        ),
+        [],
+        [],
+        None,
+    )
+
+
+@pytest.fixture
+def made(monkeypatch) -> list[weakref.ref]:
+    """Have noted what sessions are made of."""
+    made = []
+    for kind in (SMTP, TLS, asyncio.StreamReader):
+
+        def note(part, *args, initialize=kind.__init__, **kwargs):
+            made.append(weakref.ref(part))
+            initialize(part, *args, **kwargs)
+
+        monkeypatch.setattr(kind, "__init__", note)
+    return made
+
+
+async def talk(worker: Worker, client, *, tls: bool) -> None:
+    """Let a client in a thread talk with a worker."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        visit = asyncio.create_task(asyncio.to_thread(client, listener.getsockname()[1]))
+        connection, address = await asyncio.to_thread(listener.accept)
+    connection.setblocking(False)
+    await asyncio.wait_for(asyncio.gather(worker._talk(connection, address, tls=tls), visit), 60)
+    worker._sessions.clear()
+
+
+@pytest.mark.parametrize("end", [quit_it, disconnect, reset, spoil])
+@pytest.mark.parametrize("how", ["clear", "starttls", "implicit"])
+def test_a_session_leaves_nothing_behind(host, worker, made, how, end):
     """Its memory is free at its end: the garbage collector, which comes late, is not needed."""
-    config = Config(myhostname="mx.example")
-    maildir = Maildir(str(tmp_path / "Mail"))
-    handler = Handler(config, maildir)
-    context = host.context()
-    sessions = []
 
     def client(port: int) -> None:
-        smtp = smtplib.SMTP("localhost", port, timeout=PATIENCE)
-        if tls:
+        if how == "implicit" and end is spoil:
+            with socket.create_connection(("localhost", port), PATIENCE) as connection:
+                connection.sendall(b"no TLS\r\n" * 1000)
+            return
+        if how == "implicit":
+            smtp = smtplib.SMTP_SSL("localhost", port, timeout=PATIENCE, context=host.client())
+        else:
+            smtp = smtplib.SMTP("localhost", port, timeout=PATIENCE)
+        if how == "starttls" and end is not spoil:
             smtp.starttls(context=host.client())
-        send(smtp)
-        if end == "QUIT":
-            smtp.quit()
+        smtp.ehlo("x")
+        end(smtp)
         smtp.close()
 
-    async def main() -> None:
-        def session() -> SMTP:
-            smtp = SMTP(handler, config, spool=maildir.tmp, context=lambda: context)
-            sessions.append((weakref.ref(smtp), asyncio.ensure_future(smtp.ended())))
-            return smtp
-
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(session, "127.0.0.1", 0)
-        async with server:
-            await asyncio.to_thread(client, server.sockets[0].getsockname()[1])
-            await asyncio.wait_for(sessions[0][1], PATIENCE)
-
     with no_garbage_collection():
-        asyncio.run(main())
-        ((session, _),) = sessions
-        assert session() is None
+        asyncio.run(talk(worker, client, tls=how == "implicit"))
+        assert made
+        assert [part() for part in made if part()] == []
 
 
 def test_one_that_cannot_be_ended(host, tmp_path, caplog):

@@ -92,14 +92,24 @@ async def hang_up(scene: Scene, visit: Visit, commands: int, *, reset: bool) -> 
             await _hear_out(connection)
 
 
+_TRANSACTION = b"MAIL FROM:<a@b>\r\n" + b"RCPT TO:<b@mx.example>\r\n" * 900 + b"RSET\r\n"
+
+
+async def ignore(scene: Scene, visit: Visit) -> None:
+    """Send commands in bulk, before reading a reply."""
+    async with scene.connected(visit, Deaf) as connection:
+        await enter(connection, visit, scene.cast)
+        await connection.send(_TRANSACTION)
+        await _hear_out(connection)
+
+
 async def deafen(scene: Scene, visit: Visit) -> None:
     """Send commands and read no reply, until the server loses its patience."""
-    commands = b"MAIL FROM:<a@b>\r\n" + b"RCPT TO:<b@mx.example>\r\n" * 900 + b"RSET\r\n"
     async with scene.connected(visit, Deaf) as connection:
         await enter(connection, visit, scene.cast)
         with contextlib.suppress(OSError):
             while True:
-                await connection.send(commands)
+                await connection.send(_TRANSACTION)
 
 
 async def inject(scene: Scene, visit: Visit) -> None:

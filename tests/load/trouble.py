@@ -75,8 +75,8 @@ class Trouble(Player):
     async def quick_hang_up(self, visit: Visit, rng: random.Random) -> None:
         await faults.hang_up(self.scene, visit, rng.randrange(4), reset=rng.random() < 0.5)
 
-    async def slow_deafen(self, visit: Visit, _: random.Random) -> None:
-        await faults.deafen(self.scene, visit)
+    async def slow_ignore(self, visit: Visit, _: random.Random) -> None:
+        await faults.ignore(self.scene, visit)
 
     async def quick_inject(self, visit: Visit, _: random.Random) -> None:
         await faults.inject(self.scene, dataclasses.replace(visit, implicit=False))

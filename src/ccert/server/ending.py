@@ -63,19 +63,20 @@ class Ending(smtp.SMTP):
             self._handler_coroutine.add_done_callback(lambda _: self._linger())
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End."""
+        """End; the reason is not passed on: who keeps it keeps the session by its traceback."""
+        del error
         if not self._gone.done():
             self._gone.set_result(None)
-            super().connection_lost(error)
+            super().connection_lost(None)
 
     async def ended(self) -> None:
-        """Wait for the end, then untie what holds itself.
-
-        Else the buffers of hundreds of sessions (TLS has 256 kB each) await the garbage collector.
-        """
+        """Wait for the end."""
         await self._gone
         if self._handler_coroutine:
             await asyncio.wait([self._handler_coroutine])
+
+    def untie(self) -> None:
+        """Let go of what holds the session: else its memory awaits the garbage collector."""
         self._smtp_methods.clear()
         self._auth_methods.clear()
         self._client_connected_cb = self._reader = self._writer = None
@@ -156,3 +157,4 @@ def _retrieve(session: asyncio.Task[None]) -> None:
     if not session.cancelled() and (error := session.exception()):
         level = logging.DEBUG if isinstance(error, ConnectionError) else logging.ERROR
         _log.log(level, "a session ended by %r", error, exc_info=level > logging.DEBUG)
+        error.__traceback__ = None  # which holds the session

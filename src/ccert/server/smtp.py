@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from asyncio import sslproto
 from typing import TYPE_CHECKING
 
 from aiosmtpd import smtp
@@ -19,6 +18,7 @@ from aiosmtpd import smtp
 from ccert.aiosmtpd import client_name
 from ccert.server.address import parse_path
 from ccert.server.ending import Ending
+from ccert.server.handshake import TLS
 from ccert.server.reception import Reception
 
 if TYPE_CHECKING:
@@ -152,27 +152,15 @@ class SMTP(Ending):
             await self.push("503 5.5.1 Error: TLS is not to be had here, or already there")
             return
         await self.push("220 2.0.0 Ready to start TLS")
-        waiter = self.loop.create_future()
-        self._tls_protocol = sslproto.SSLProtocol(
-            self.loop,
-            self,
-            self._context(),
-            waiter,
-            server_side=True,
-            ssl_handshake_timeout=self._starttls_timeout,
-        )
+        tls = TLS(self, self._context(), self._starttls_timeout)
+        self._tls_protocol = tls
         self._original_transport = self.transport
-        self._original_transport.set_protocol(self._tls_protocol)
-        self.transport = self._tls_protocol._app_transport  # noqa: SLF001 - aiosmtpd's way
+        self._original_transport.set_protocol(tls)
+        self.transport = tls._app_transport  # noqa: SLF001 - aiosmtpd's way
         self._timeout_handle.cancel()
-        self._tls_protocol.connection_made(self._original_transport)
-        try:
-            await waiter
-        except Exception as error:  # whatever certificates do to ssl's getpeercert(), too
-            log_handshake_failure(client_name(self.session), error)
-            raise smtp.TLSSetupException from error
-        if self.session.ssl is None:  # aborted
-            raise smtp.TLSSetupException
+        tls.connection_made(self._original_transport)
+        if not await tls.shake_hands(client_name(self.session)) or self.session.ssl is None:
+            raise smtp.TLSSetupException  # failed, or aborted
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         """Receive a message into a file and have it delivered."""
@@ -207,10 +195,3 @@ class SMTP(Ending):
         finally:
             self._set_post_data_state()  # type: ignore[no-untyped-call]
         await self.push(status)
-
-
-def log_handshake_failure(client: str, error: Exception) -> None:
-    """Log why a client did not get TLS."""
-    reason = getattr(error, "reason", None)  # of ssl.SSLError
-    words = reason.replace("_", " ").lower() if reason else str(error) or type(error).__name__
-    _log.info("TLS handshake with %s failed: %s", client, words)

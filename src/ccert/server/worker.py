@@ -11,6 +11,7 @@ import asyncio
 import collections
 import contextlib
 import functools
+import gc
 import logging
 import os
 import signal
@@ -20,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from ccert.errors import ConfigError
 from ccert.server.handler import Handler
+from ccert.server.handshake import TLS
 from ccert.server.maildir import Maildir
-from ccert.server.smtp import SMTP, log_handshake_failure
+from ccert.server.smtp import SMTP
 from ccert.server.tls import server_context
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class Worker:
     def run(self) -> None:
         """Serve until told to go, and until what is open then has ended."""
         os.umask(0o077)  # of messages; mailbox.Maildir leaves it to us
+        gc.freeze()  # what is here stays: the collector, which so comes oftener, need not look
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
@@ -182,28 +185,24 @@ class Worker:
         """Be with one client from accept to the end."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for mypy
-
-        def protocol() -> SMTP:
-            smtp = SMTP(
-                self._handler,
-                self._config,
-                spool=self._maildir.tmp,
-                context=None if tls else lambda: self._context,
-            )
-            self._sessions[task] = smtp
-            return smtp
-
+        smtp = SMTP(
+            self._handler,
+            self._config,
+            spool=self._maildir.tmp,
+            context=None if tls else lambda: self._context,
+        )
+        self._sessions[task] = smtp
         try:
-            _, smtp = await asyncio.get_running_loop().connect_accepted_socket(
-                protocol,
-                connection,
-                ssl=self._context if tls else None,
-                ssl_handshake_timeout=self._config.smtpd_starttls_timeout if tls else None,
-            )
-        except Exception as error:  # noqa: BLE001 - see there; the log has it
-            log_handshake_failure(f"unknown[{address[0]}]", error)
-            return
-        await smtp.ended()
+            if tls:
+                below = TLS(smtp, self._context, self._config.smtpd_starttls_timeout)
+                await _connect(connection, below)
+                if not await below.shake_hands(f"unknown[{address[0]}]"):
+                    return
+            else:
+                await _connect(connection, smtp)
+            await smtp.ended()
+        finally:
+            smtp.untie()
 
     async def _finish(self) -> None:
         """End the sessions: idle ones at once, transactions in their time."""
@@ -228,6 +227,11 @@ def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
     ours = not isinstance(error, OSError | ValueError)
     _log.error("%s: %r", context["message"], error, exc_info=error if ours else None)
+
+
+async def _connect(connection: socket.socket, protocol: asyncio.BaseProtocol) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.connect_accepted_socket(lambda: protocol, connection)
 
 
 async def _next_client(listener: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
