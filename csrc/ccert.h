@@ -133,6 +133,7 @@ X509 *ccert_certificate_new(const unsigned char *der, size_t size);
 void ccert_certificate_free(X509 *certificate);
 /* Does its EKU list serverAuth and not clientAuth? */
 int ccert_certificate_lists_server_only(X509 *certificate);
+int64_t ccert_certificate_expiry(const X509 *certificate); /* notAfter as a time_t; 0: unreadable */
 /* Is this one of its names (X509_check_host(3))?  What cannot be told is no. */
 int ccert_certificate_matches(X509 *certificate, const char *name, size_t size);
 

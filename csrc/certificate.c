@@ -39,6 +39,16 @@ int ccert_certificate_lists_server_only(X509 *certificate)
     return lists;
 }
 
+int64_t ccert_certificate_expiry(const X509 *certificate)
+{
+    int64_t expiry;
+
+    (void)ERR_set_mark();
+    expiry = ccert_expiry(certificate);
+    (void)ERR_pop_to_mark();
+    return expiry;
+}
+
 int ccert_certificate_matches(X509 *certificate, const char *name, size_t size)
 {
     int result;

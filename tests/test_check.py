@@ -1,6 +1,7 @@
 """``ccert check``: what it says of each chain, and that it survives what strangers put into one."""
 
 import contextlib
+import dataclasses
 import datetime
 import json
 import os
@@ -30,6 +31,11 @@ def peers(host, clique, tmp_path) -> dict[str, str]:
         "strange": clique.leaf(issuer=pki.issue("Strange Root", ca=True)),
         "ca-email": clique.below(pki.issue("Mail CA", clique.root, ca=True, eku=[pki.EMAIL])),
     }
+    chains["reversed"] = dataclasses.replace(chains["server"], sent=chains["server"].sent[::-1])
+    nameless = pki.issue(
+        x509.Name([]), clique.ca, eku=[pki.SERVER], names=[f"mx{n}.example" for n in range(5)]
+    )
+    chains["nameless"] = dataclasses.replace(chains["server"], sent=[nameless, clique.ca])
     files = {"cafile": str(host.anchors(clique.root.pem))}
     for name, chain in chains.items():
         path = tmp_path / f"{name}.pem"
@@ -47,6 +53,7 @@ def peers(host, clique, tmp_path) -> dict[str, str]:
         ("expired", "Untrusted at depth 0: unsuit", "Untrusted at depth 0: cert", "to renew it"),
         ("malformed", "Untrusted at depth 0", "Untrusted at depth 0", "send its intermediates"),
         ("strange", "Untrusted at depth 0", "Untrusted at depth 0", "ask the peer to send"),
+        ("reversed", "Untrusted", "Untrusted", "the order is wrong"),
         ("ca-email", "Untrusted at depth 0", "Untrusted at depth 1", "CA at depth 1 may not"),
     ],
 )
@@ -70,6 +77,9 @@ def test_check_shows_certificates(peers, capsys):
     assert "0 leaf         CN=mx.example  |  serverAuth  |  EC 256  |  expires in 29 days" in out
     assert "1 intermediate CN=Clique CA  |  any use  |  EC 256  |  expires in" in out
     assert "EXPIRED" in out
+    main(["check", "--cafile", peers["cafile"], peers["nameless"]])
+    names = "0 leaf         DNS:mx0.example, DNS:mx1.example, DNS:mx2.example and 2 more  |  server"
+    assert names in capsys.readouterr().out
 
 
 def test_check_exit_status_follows_the_setting(peers, capsys):

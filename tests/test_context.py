@@ -378,7 +378,7 @@ def test_empty_files(host, tmp_path):
     _expect(f"certificate file {host.keyfile}: no PEM certificate found; if", host.keyfile)
     _expect("are certfile and keyfile swapped", host.keyfile, host.certfile)
     _expect(f"key file {host.certfile}: no PEM private key found", host.certfile, host.certfile)
-    _expect("no private key found; give keyfile=", host.certfile)
+    _expect("no private key found, and no key file is given", host.certfile)
     _expect("no PEM certificate found", host.certfile, host.keyfile, cafile=host.keyfile)
     _expect("CA file: the name is empty", host.certfile, host.keyfile, cafile="")
     with pytest.raises(TypeError, match="certificate file: a path is wanted, not NoneType"):
@@ -442,7 +442,7 @@ def test_encrypted_key(host, tmp_path):
     ccert.ServerContext(host.certfile, key, "right")
     ccert.ServerContext(host.certfile, key, lambda: b"right")
     _expect(f"key file {key}: cannot be read: wrong password", host.certfile, key, "wrong")
-    _expect(f"key file {key}: it is encrypted; give password=", host.certfile, key)
+    _expect(f"key file {key}: it is encrypted, and no password is given", host.certfile, key)
 
 
 def test_hashed_directory(host, clique, tmp_path):

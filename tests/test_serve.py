@@ -342,10 +342,21 @@ def test_require_trusted(host, clique, identity, tmp_path):
         "--require-trusted",
         "--trust-server-ccerts",
     ]
-    with serving(tmp_path / "Mail", *identity, *words, "yes") as server:
-        for context in (None, host.client()):
+    ports = ["--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]
+    with serving(tmp_path / "Mail", *identity, *ports, *words, "yes") as server:
+        for context, refused in (
+            (None, r"MAIL .*: 530 .*; from=<a@client.example> "),
+            (host.client(), "STARTTLS .*: 554 "),
+        ):
             with server.client(context) as smtp, pytest.raises(smtplib.SMTPException):
                 send(smtp)
+            server.wait_for(f"reject: {refused}.*proto=")
+        with (
+            server.client(host.client(), implicit=True) as smtp,
+            pytest.raises(smtplib.SMTPException),
+        ):
+            send(smtp)
+        server.wait_for("reject: HELO from unknown.127.0.0.1.: 554 .*helo=<.+>")
         with server.client(host.client(clique.leaf())) as smtp:
             send(smtp)
         assert len(server.messages()) == 1

@@ -2,9 +2,11 @@
 
 import pathlib
 import ssl
+import subprocess
 
 import pki
 import pytest
+from cryptography import x509
 
 import ccert
 from ccert.cli import main
@@ -239,6 +241,28 @@ def test_unusable_maildir(host, tmp_path, capsys):
         assert f"maildir {path}: " in capsys.readouterr().err
 
 
+def test_all_files_at_once(host, tmp_path, capsys):
+    """Certificate, Maildir and table: what is wrong with each is told in one run."""
+    (tmp_path / "table").write_text("nonsense OK\n")
+    words = ["--maildir", str(tmp_path / "no" / "Mail"), "--relay-clientcerts"]
+    assert main(["serve", "--cert", str(host.certfile), *words, str(tmp_path / "table")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    expected = ("certificate file", "maildir", str(tmp_path / "table"))
+    for line, beginning in zip(lines, expected, strict=True):
+        assert line.startswith(f"ccert: {beginning}")
+
+
+def test_encrypted_key(host, tmp_path, capsys):
+    """Nobody is asked for a password; the error says how to do without."""
+    key = tmp_path / "encrypted.key"
+    command = ["openssl", "pkcs8", "-topk8", "-in", host.keyfile, "-out", key]
+    subprocess.run([*command, "-passout", "pass:x"], check=True, capture_output=True)
+    words = ["--cert", str(host.certfile), "--key", str(key), "--maildir", str(tmp_path / "Mail")]
+    assert main(["serve", *words]) == 2
+    assert f"key file {key}: it is encrypted" in (line := capsys.readouterr().err)
+    assert f"openssl pkey -in {key} -out" in line
+
+
 def test_not_utf8(tmp_path):
     """A file of another encoding is an error that says so."""
     path = tmp_path / "main.cf"
@@ -272,7 +296,7 @@ def context(read, host):
     def context(**options) -> ccert.ServerContext:
         identity = {"smtpd_tls_cert_file": host.certfile, "smtpd_tls_key_file": host.keyfile}
         given = {name: str(value) for name, value in (identity | options).items()}
-        return server_context(read("maildir = Mail\n", **given))
+        return server_context(read("maildir = Mail\n", **given), warn=True)
 
     return context
 
@@ -348,6 +372,26 @@ def test_many_cas_are_warned_of(context, tmp_path, caplog):
     many.write_bytes(b"".join(pki.issue(f"Root {n}", ca=True).pem for n in range(21)))
     context(tls_trust_server_ccerts="yes", smtpd_tls_CAfile=many)
     assert "21 trusted CAs" in caplog.text
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_expired_certificate(context, tmp_path, caplog, days):
+    """That of the server is served, as it was before it expired, and warned of in the log."""
+    leaf = pki.issue("mx.example", start=-9 * pki.DAY, end=days * pki.DAY)
+    path = tmp_path / "mx.pem"
+    path.write_bytes(leaf.pem + leaf.key_pem)
+    context(smtpd_tls_cert_file=path, smtpd_tls_key_file="")
+    day = x509.load_der_x509_certificate(leaf.der).not_valid_after_utc.date()
+    assert (f"{path}: it expired on {day}" in caplog.text) == (days < 0)
+
+
+def test_no_ca_among_cas(context, host, clique, caplog):
+    """A partner's own certificate vouches for nobody else: the log says so unless a CA is there."""
+    leaf = clique.leaf().sent[0].pem
+    context(smtpd_tls_CAfile=host.anchors(leaf + clique.root.pem))
+    assert not caplog.text
+    context(smtpd_tls_CAfile=host.anchors(leaf))
+    assert "no CA among its certificates" in caplog.text
 
 
 def test_modes(context, host, clique):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ccert.action import parse_action
 from ccert.errors import ConfigError
+from ccert.lines import BLANKS, logical_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,6 @@ __all__ = ["AccessTable"]
 _DIGESTS = {"pubkey_fingerprint": "pubkey_fingerprint", "cert_fingerprint": "fingerprint"}
 _MAX_OCTETS = 64 * 1024 * 1024
 
-_BLANKS = " \t"  # other white space is refused: nobody sees what it does
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")
 _FINGERPRINT = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2})*", re.ASCII | re.IGNORECASE)
 _SHA256_PAIRS = 32
@@ -151,7 +151,7 @@ class AccessTable:
 
     def _read(self) -> Iterator[tuple[str, _Entry]]:
         lines: dict[str, int] = {}
-        for number, line in _logical_lines(_text(self._path), self._path):
+        for number, line in logical_lines(_text(self._path)):
             try:
                 digest, entry = self._entry(line)
             except ConfigError as error:
@@ -164,8 +164,10 @@ class AccessTable:
             yield digest, entry
 
     def _entry(self, line: str) -> tuple[str, _Entry]:
-        key, *rest = re.split(f"[{_BLANKS}]", line, maxsplit=1)
-        value = "".join(rest).strip(_BLANKS)
+        if line[0] in BLANKS:
+            raise ConfigError("it continues a line, but there is none")
+        key, *rest = re.split(f"[{BLANKS}]", line, maxsplit=1)
+        value = "".join(rest).strip(BLANKS)
         _check_key(key)
         if not value:
             raise ConfigError("no right-hand side")
@@ -208,28 +210,6 @@ def _text(path: StrPath) -> str:
         line = text.count("\n", 0, control.start()) + 1
         raise ConfigError(f"{path}, line {line}: control character {control[0]!r}")
     return text
-
-
-def _logical_lines(text: str, path: StrPath) -> Iterator[tuple[int, str]]:
-    """Join continuation lines; yield the number of the first one with each.
-
-    Empty lines and comments do not end a logical line: what is indented after them continues it.
-    """
-    number = 0
-    parts: list[str] = []
-    for current, line in enumerate(text.split("\n"), 1):
-        if line.lstrip(_BLANKS)[:1] in {"", "#"}:
-            continue
-        if line[0] not in _BLANKS:
-            if parts:
-                yield number, "".join(parts)
-            number, parts = current, [line]
-        elif parts:
-            parts.append(line)
-        else:
-            raise ConfigError(f"{path}, line {current}: it continues a line, but there is none")
-    if parts:
-        yield number, "".join(parts)
 
 
 def _check_key(key: str) -> None:

@@ -94,6 +94,7 @@ class CcertMixin:
     def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: N802
         """Look at the client after its handshake; False: it may only QUIT."""
         if _meet(server, session) and self._lacks_trust(session):
+            _log_refusal(session, "STARTTLS", _NOT_SECURE)
             return False
         hook = getattr(super(), "handle_STARTTLS", None)
         return hook is None or bool(hook(server, session, envelope))
@@ -110,6 +111,7 @@ class CcertMixin:
         if not _meet(server, session):
             return [_UNKNOWN]
         if session.ccert and self._lacks_trust(session):
+            _log_refusal(session, "EHLO", _NOT_SECURE, helo=hostname)
             return [_NOT_SECURE]
         answer = await self._inherited("EHLO", server, session, envelope, hostname, responses)
         if answer is not MISSING:
@@ -124,6 +126,7 @@ class CcertMixin:
         if not _meet(server, session):
             return _UNKNOWN
         if session.ccert and self._lacks_trust(session):
+            _log_refusal(session, "HELO", _NOT_SECURE, helo=hostname)
             return _NOT_SECURE
         answer = await self._inherited("HELO", server, session, envelope, hostname)
         if answer is not MISSING:
@@ -136,7 +139,9 @@ class CcertMixin:
     ) -> str:
         """Refuse the sender if the client should be trusted, and is not."""
         if self._lacks_trust(session):
-            return _NOT_SECURE if session.ccert else _NO_TLS
+            reply = _NOT_SECURE if session.ccert else _NO_TLS
+            _log_refusal(session, "MAIL", reply, **{"from": sender(address)})
+            return reply
         answer = await self._inherited("MAIL", server, session, envelope, address, options)
         if answer is not MISSING:
             return cast("str", answer)
@@ -152,7 +157,8 @@ class CcertMixin:
             session.ccert, client_name(session), _attributes(server, session, envelope, address)
         )
         if action.verb == "refuse":
-            _log_refusal(session, envelope, address, action.text)
+            ends = {"from": sender(envelope.mail_from), "to": address}
+            _log_refusal(session, "RCPT", action.text, **ends)
             return action.text
         answer = await self._inherited("RCPT", server, session, envelope, address, options)
         if answer is MISSING:
@@ -207,12 +213,19 @@ def sender(mail_from: str | None) -> str:
     return "" if mail_from is None or mail_from == "<>" else mail_from
 
 
-def _log_refusal(session: Session, envelope: Envelope, recipient: str, reply: str) -> None:
+def _log_refusal(
+    session: Session, command: str, reply: str, *, helo: str | None = None, **ends: str
+) -> None:
+    """Log as Postfix does: ``ends`` are the sender and the recipient, as far as they are known."""
     _log.info(
-        "reject: RCPT from %s: %s; from=<%s> to=<%s> proto=%s helo=<%s>",
-        client_name(session), printable(reply), printable(sender(envelope.mail_from)),
-        printable(recipient), _protocol(session), printable(session.host_name or ""),
-    )  # fmt: skip
+        "reject: %s from %s: %s; %sproto=%s helo=<%s>",
+        command,
+        client_name(session),
+        printable(reply),
+        "".join(f"{end}=<{printable(address)}> " for end, address in ends.items()),
+        _protocol(session),
+        printable(helo or session.host_name or ""),
+    )
 
 
 def _protocol(session: Session) -> str:

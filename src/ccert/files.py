@@ -61,12 +61,14 @@ def load_identity(
         raise ConfigError(
             f"key file {keyfile}: no PEM private key found"
             if keyfile
-            else f"certificate file {certfile}: no private key found; give keyfile="
+            else f"certificate file {certfile}: no private key found, and no key file is given"
         )
     if password is None:  # else OpenSSL asks on the terminal, and a server hangs at start
 
         def password() -> str:
-            raise ConfigError(f"key file {keyfile or certfile}: it is encrypted; give password=")
+            raise ConfigError(
+                f"key file {keyfile or certfile}: it is encrypted, and no password is given"
+            )
 
     try:
         context.load_cert_chain(certfile, keyfile, password)

@@ -1,6 +1,11 @@
 """The only package that touches the C library: each C result becomes a value or an exception."""
 
-from ccert._openssl.certificate import certificate, certificate_matches, lists_server_only
+from ccert._openssl.certificate import (
+    certificate,
+    certificate_expiry,
+    certificate_matches,
+    lists_server_only,
+)
 from ccert._openssl.facts import peer_facts
 from ccert._openssl.library import library, ssl_module_file, versions_differ
 from ccert._openssl.pem import pem_certificates
@@ -12,6 +17,7 @@ __all__ = [
     "Probe",
     "Verifier",
     "certificate",
+    "certificate_expiry",
     "certificate_matches",
     "counters",
     "install",

@@ -7,7 +7,7 @@ from typing import Any
 from ccert._openssl.library import ffi, lib, reason
 from ccert.errors import ConfigError
 
-__all__ = ["certificate", "certificate_matches", "lists_server_only"]
+__all__ = ["certificate", "certificate_expiry", "certificate_matches", "lists_server_only"]
 
 
 def certificate(der: bytes) -> Any:  # noqa: ANN401 - cdata
@@ -20,6 +20,11 @@ def certificate(der: bytes) -> Any:  # noqa: ANN401 - cdata
     if not decoded:
         raise ConfigError(reason())
     return ffi.gc(decoded, lib.ccert_certificate_free)
+
+
+def certificate_expiry(decoded: Any) -> int:  # noqa: ANN401 - cdata
+    """Return when a certificate expires, in seconds since 1970; 0 if that cannot be read."""
+    return int(lib.ccert_certificate_expiry(decoded))
 
 
 def certificate_matches(decoded: Any, name: bytes) -> bool:  # noqa: ANN401 - cdata

@@ -36,6 +36,7 @@ class Details:
         role: "leaf", "intermediate" or "root".
         subject: RFC 4514.
         issuer: RFC 4514.
+        names: DNS names of the subject alternative name; a host is known by these.
         usages: names of the extended key usage; None: no such extension, or see ``problem``.
         key: such as "EC 256", "RSA 2048".
         not_after: ISO 8601, UTC.
@@ -46,6 +47,7 @@ class Details:
     role: str
     subject: str = ""
     issuer: str = ""
+    names: list[str] | None = None
     usages: list[str] | None = None
     key: str = ""
     not_after: str = ""
@@ -95,6 +97,14 @@ def _key(certificate: x509.Certificate) -> str:
     return type(key).__name__.removesuffix("PublicKey").lstrip("_")
 
 
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return extension.value.get_values_for_type(x509.DNSName)
+
+
 def _usages(certificate: x509.Certificate) -> list[str] | None:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
@@ -106,6 +116,7 @@ def _usages(certificate: x509.Certificate) -> list[str] | None:
 _FIELDS: dict[str, Callable[[x509.Certificate], Any]] = {
     "subject": lambda certificate: certificate.subject.rfc4514_string(),
     "issuer": lambda certificate: certificate.issuer.rfc4514_string(),
+    "names": _names,
     "not_after": lambda certificate: certificate.not_valid_after_utc.isoformat(),
     "key": _key,
     "usages": _usages,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _MANY = 50  # files, from which on a progress bar is welcome
+_FEW = 3  # names to show
 _STYLES = {Trust.TRUSTED: "green", Trust.UNTRUSTED: "yellow"}
 
 
@@ -59,21 +60,32 @@ class _Report:
             yield line
         if self.on.pubkey_fingerprint:
             yield Text(f"  key  {self.on.pubkey_fingerprint}")
-        if advice := hint(self.off, self.on):
+        if advice := self._advice():
             yield Text(f"  ->   {advice}")
         yield Text("")
+
+    def _advice(self) -> str:
+        leaf, *others = self.certificates
+        if any(leaf.subject == other.issuer != other.subject for other in others):
+            return "the order is wrong: the peer's own certificate comes first, then its issuer's"
+        return hint(self.off, self.on)
 
 
 def _about(certificate: Details, at: datetime.datetime) -> str:
     usages = ["any use"] if certificate.usages is None else certificate.usages or ["no use"]
     days = certificate.days_left(at)
     parts = [
-        printable(certificate.subject) or "?",
+        printable(certificate.subject or _some(certificate.names or [])) or "?",
         printable(certificate.problem) or ", ".join(usages),
         certificate.key,
         _lifetime(days),
     ]
     return "  |  ".join(part for part in parts if part)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(f"DNS:{name}" for name in names[:_FEW]) + more
 
 
 def _lifetime(days: int | None) -> str:
@@ -133,6 +145,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Report on each chain; return the exit status: 0 all trusted, 1 not, 2 unusable input."""
     if not arguments.file and not arguments.connect:
         raise ConfigError("check: give a FILE or --connect HOST:PORT")
+    if not arguments.cafile and not arguments.capath:
+        raise ConfigError("check: give --cafile FILE or --capath DIR: the CAs that you would trust")
     if arguments.starttls and not arguments.connect:
         raise ConfigError("check: --starttls is for --connect")
     at = arguments.at or datetime.datetime.now(datetime.timezone.utc)

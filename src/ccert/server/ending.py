@@ -77,6 +77,8 @@ class Ending(smtp.SMTP):
 
     def untie(self) -> None:
         """Let go of what holds the session: else its memory awaits the garbage collector."""
+        if self._handler_coroutine and not self._gone.done():
+            return  # cancelled just when its handshake had ended: it goes with the process
         self._smtp_methods.clear()
         self._auth_methods.clear()
         self._client_connected_cb = self._reader = self._writer = None
@@ -155,6 +157,8 @@ class Ending(smtp.SMTP):
 def _retrieve(session: asyncio.Task[None]) -> None:
     """Take note of how a session ended: connections are lost every day."""
     if not session.cancelled() and (error := session.exception()):
-        level = logging.DEBUG if isinstance(error, ConnectionError) else logging.ERROR
-        _log.log(level, "a session ended by %r", error, exc_info=level > logging.DEBUG)
+        if isinstance(error, ConnectionError):
+            _log.debug("a session ended by %r", error)
+        else:
+            _log.error("a session ended by %r", error, exc_info=error)
         error.__traceback__ = None  # which holds the session

@@ -1,9 +1,7 @@
-"""Read a file of main.cf's form: ``name = value``, comments, continuation lines.
+"""Read a file of main.cf's form: ``name = value``, see postconf(5).
 
-As in postconf(5): a line whose first visible character is "#" is a comment, also between the lines
-of a value; a line that begins with white space continues the one before.  Stricter than Postfix:
-what it only warns of is an error here, and "$name" is not expanded but refused.  Lines may end in
-CRLF, too; a CR elsewhere is a control character like any other.
+Stricter than Postfix: what it only warns of is an error here, and "$name" is not expanded but
+refused.  Lines may end in CRLF, too; a CR elsewhere is a control character like any other.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ import dataclasses
 from pathlib import Path
 
 from ccert.errors import ConfigError
+from ccert.lines import logical_lines
 
 __all__ = ["Assignment", "read_assignments"]
 
@@ -42,10 +41,11 @@ def read_assignments(path: str) -> tuple[list[Assignment], list[str]]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"configuration file {path}: {error.reason}, it must be UTF-8") from error
     assignments, errors = [], []
-    for number, line in _logical_lines(text):
+    for number, raw in logical_lines(text.expandtabs()):
+        line = raw.rstrip(" ")
         origin = f"{path}, line {number}"
         name, equals, value = (word.strip() for word in line.partition("="))
-        if line[0].isspace():
+        if line[0] == " ":
             errors.append(f"{origin}: white space in front continues a line, but there is none")
         elif not equals or not name or len(name.split()) > 1:
             errors.append(f"{origin}: not of the form name = value")
@@ -56,18 +56,3 @@ def read_assignments(path: str) -> tuple[list[Assignment], list[str]]:
         else:
             assignments.append(Assignment(name, value, origin))
     return assignments, errors
-
-
-def _logical_lines(text: str) -> list[tuple[int, str]]:
-    """Join continuation lines; number each logical line by its first."""
-    lines: list[tuple[int, str]] = []
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.expandtabs().rstrip(" ")
-        if not line or line.lstrip().startswith("#"):
-            continue
-        if line[0].isspace() and lines:
-            first, begun = lines[-1]
-            lines[-1] = first, begun + line
-        else:
-            lines.append((number, line))
-    return lines

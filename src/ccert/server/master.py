@@ -15,7 +15,7 @@ import selectors
 import signal
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ccert.errors import ConfigError
 from ccert.server.handler import Handler
@@ -25,6 +25,7 @@ from ccert.server.tls import server_context
 from ccert.server.worker import READY, Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from ccert.server.config import Config
@@ -61,10 +62,7 @@ class Master:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        server_context(config)
-        maildir = Maildir(config.maildir)
-        maildir.clean()
-        Handler(config, maildir)
+        _check_files(config)
         self._ports = [Port(endpoint) for endpoint in config.listen]
         self._tls_ports = [Port(endpoint) for endpoint in config.tls_listen]
         _make_room(config.default_process_limit)
@@ -208,6 +206,24 @@ class Master:
     def _tell(self, number: int) -> None:
         for pid in self._children:
             os.kill(pid, number)
+
+
+def _check_files(config: Config) -> None:
+    """Raise one ConfigError with all that is wrong, a line each."""
+    errors = []
+
+    def attempt(make: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401
+        try:
+            return make(*args, **kwargs)
+        except ConfigError as error:
+            errors.append(str(error))
+
+    attempt(server_context, config, warn=True)
+    maildir = attempt(Maildir, config.maildir)
+    attempt(Handler, config, maildir)
+    if errors:
+        raise ConfigError("\n".join(errors))
+    maildir.clean()
 
 
 def _make_room(sessions: int) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import ssl
+import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ccert import _openssl
 from ccert.context import ServerContext
 from ccert.errors import ConfigError
 from ccert.server.system_cas import is_no_cliques, is_system_file, system_cas
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ccert.server.config import Config
     from ccert.settings import TrustServerCcerts
 
@@ -26,8 +32,12 @@ _WHY = (
 )
 
 
-def server_context(config: Config) -> ServerContext:
+def server_context(config: Config, *, warn: bool) -> ServerContext:
     """Make the context that the configuration describes.
+
+    Args:
+        config: names the files.
+        warn: log what is doubtful about them.
 
     Raises:
         ConfigError: a file is unusable, or the system's CAs are trusted where they must not be.
@@ -38,17 +48,44 @@ def server_context(config: Config) -> ServerContext:
         context = ServerContext(
             config.smtpd_tls_cert_file,
             config.smtpd_tls_key_file or None,
+            _no_password(config.smtpd_tls_key_file or config.smtpd_tls_cert_file),
             cafile=cafile or None,
             capath=capath or None,
             client_certs="require" if config.smtpd_tls_req_ccert else "ask",
             trust_server_ccerts=_SETTING[config.tls_trust_server_ccerts],
             verify_depth=config.smtpd_tls_ccert_verifydepth,
         )
-    for warning in caught:
-        _log.warning("%s", warning.message)
+    if warn:
+        for warning in caught:
+            _log.warning("%s", warning.message)
+        _warn_of_expiry(config.smtpd_tls_cert_file)
+        stats = context.cert_store_stats()
+        if stats["x509"] and not stats["x509_ca"]:
+            _log.warning(
+                "CA file %s: no CA among its certificates: they vouch for themselves at most",
+                cafile,
+            )
     if not config.smtpd_tls_ask_ccert:
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _no_password(path: str) -> Callable[[], str]:
+    def password() -> str:
+        raise ConfigError(
+            f"key file {path}: it is encrypted, and nobody is there at start to give a password: "
+            f"decrypt it with openssl pkey -in {path} -out FILE"
+        )
+
+    return password
+
+
+def _warn_of_expiry(path: str) -> None:
+    leaf = _openssl.pem_certificates(Path(path).read_bytes())[0]
+    expiry = _openssl.certificate_expiry(_openssl.certificate(leaf))
+    if expiry < time.time():
+        day = datetime.datetime.fromtimestamp(expiry, datetime.timezone.utc).date()
+        _log.warning("certificate file %s: it expired on %s: clients may go away", path, day)
 
 
 def _anchors(config: Config) -> tuple[str, str]:

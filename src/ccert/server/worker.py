@@ -63,7 +63,7 @@ class Worker:
         self._config = config
         self._listeners = {**dict.fromkeys(listeners, False), **dict.fromkeys(tls_listeners, True)}
         self._control = control
-        self._context: ssl.SSLContext = server_context(config)
+        self._context: ssl.SSLContext = server_context(config, warn=False)  # the master did
         self._maildir = Maildir(config.maildir)
         self._handler = Handler(config, self._maildir)
         self._sessions: dict[asyncio.Task[None], SMTP | None] = {}
@@ -125,7 +125,7 @@ class Worker:
             _log.info("reloaded: %s", ", ".join(reloaded))
 
     def _renew_context(self) -> None:
-        self._context = server_context(self._config)
+        self._context = server_context(self._config, warn=True)
 
     async def _accept(self, listener: socket.socket, *, tls: bool) -> None:
         """Take clients in, while there is a place; the others wait, as with Postfix."""
