@@ -39,13 +39,23 @@ def load(path: str) -> dict[str, Any]:
                 for each in run["measurements"]
             },
             "ratios": {
-                (each["title"].strip(), kind): (float(found["value"]), each["target"])
-                for each in run["ratios"]
+                (title, kind): (float(found["value"]), each["target"])
+                for title, each in zip(titles(run["ratios"]), run["ratios"], strict=True)
                 for kind, found in each["values"].items()
             },
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnusableError(f"{path}: not written by make bench: {error!r}") from error
+
+
+def titles(ratios: list[dict[str, Any]]) -> list[str]:
+    """Return the ratios' titles; those that begin with "..." go on with the last that does not."""
+    whole: list[str] = []
+    last = ""
+    for title in (ratio["title"].strip() for ratio in ratios):
+        last = last if title.startswith("...") else title
+        whole.append(title if title == last else f"{last} {title}")
+    return whole
 
 
 def flat(facts: dict[str, Any], prefix: str = "") -> dict[str, str]:

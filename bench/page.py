@@ -1,9 +1,9 @@
 """Write docs/performance.md's numbers, its plots, and the part of a run's JSON that they are from.
 
-Usage: python bench/page.py RUN.json DIRECTORY.  ``DIRECTORY/performance.md`` is changed between its
-markers only, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``: NAME is a bench, whose ratios go
-there, or one of ``BLOCKS``.  ``DIRECTORY/performance`` gets ``results.json`` and the plots; that
-file may be RUN.json, too, and then only what is made from it changes.
+Usage: python bench/page.py RUN.json DIRECTORY.  ``DIRECTORY/performance.md`` and the README above
+are changed between their markers only, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``: NAME is a
+bench, whose ratios go there, or one of ``BLOCKS``.  ``DIRECTORY/performance`` gets the plots and
+``results.json``; that file may be RUN.json, too, and then only what is made from it changes.
 """
 
 from __future__ import annotations
@@ -56,10 +56,20 @@ def number(ratio: dict[str, Any], kind: str) -> str:
     return f"**{text}**, missed" if found["met"] is False else text
 
 
+def title(ratio: dict[str, Any]) -> str:
+    return ratio["title"].replace("  ... ", "… ")
+
+
+def target(ratio: dict[str, Any]) -> str:
+    text = ratio["target"].replace(">=", "≥").replace("<=", "≤")
+    return (
+        f"{text} ({', '.join(ratio['kinds'])})" if text and tuple(ratio["kinds"]) != KINDS else text
+    )
+
+
 def ratio_table(ratios: list[dict[str, Any]]) -> str:
     rows = []
     for ratio in ratios:
-        title = ratio["title"].replace("  ... ", "… ")
         measures = "; ".join(
             filter(
                 None,
@@ -70,11 +80,12 @@ def ratio_table(ratios: list[dict[str, Any]]) -> str:
                 ),
             )
         )
-        target = ratio["target"].replace(">=", "≥").replace("<=", "≤")
-        if target and tuple(ratio["kinds"]) != KINDS:
-            target += f" ({', '.join(ratio['kinds'])})"
-        rows.append([title, *(number(ratio, kind) for kind in KINDS), target, measures])
+        rows.append([*summary(ratio), measures])
     return lines(HEAD, rows)
+
+
+def summary(ratio: dict[str, Any]) -> list[str]:
+    return [title(ratio), *(number(ratio, kind) for kind in KINDS), target(ratio)]
 
 
 def machine(run: Run) -> str:
@@ -110,10 +121,16 @@ def servers(run: Run) -> str:
     return lines(("server", *(heading for heading, *_ in SERVERS)), rows)
 
 
+def wanted(run: Run) -> list[dict[str, Any]]:
+    """Return the ratios that have a target."""
+    return [ratio for ratio in run["ratios"] if ratio["target"]]
+
+
 BLOCKS = {
     "machine": machine,
     "servers": servers,
-    "targets": lambda run: ratio_table([ratio for ratio in run["ratios"] if ratio["target"]]),
+    "targets": lambda run: ratio_table(wanted(run)),
+    "summary": lambda run: lines(HEAD[:-1], [summary(ratio) for ratio in wanted(run)]),
 }
 
 
@@ -131,10 +148,11 @@ def filled(text: str, run: Run) -> str:
 
 def main(source: str, directory: str) -> None:
     run = trimmed(json.loads(Path(source).read_text("utf-8")))
-    page, kept = Path(directory, "performance.md"), Path(directory, "performance")
+    kept = Path(directory, "performance")
     text = json.dumps(run, indent=1, ensure_ascii=False) + "\n"
     (kept / "results.json").write_text(text, "utf-8")
-    page.write_text(filled(page.read_text("utf-8"), run), "utf-8")
+    for page in (Path(directory, "performance.md"), Path(directory).parent / "README.md"):
+        page.write_text(filled(page.read_text("utf-8"), run), "utf-8")
     plots.draw(run, kept)
 
 

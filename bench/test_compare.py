@@ -21,7 +21,10 @@ def written(path, value: float, **machine_info):
     run = report.Run()
     run.machine = machine_info
     run.record("a handshake", "P-256", value)
-    run.rows = [report.Row("handshakes", "a handshake", None, "all of it", "<= 2")]
+    run.rows = [
+        report.Row(title, "a handshake", None, "all of it", "<= 2")
+        for title in ("handshakes", "  ... again", "others", "  ... again")
+    ]
     path.write_text(json.dumps(run.document()))
     return path
 
@@ -35,7 +38,8 @@ def test_side_by_side(tmp_path):
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[0] == ["versions.cffi:", "2.0", "|", "2.1"]
     assert ["a", "handshake", "P-256", "2", "ms", "3", "ms", "1.500"] in lines
-    assert ["handshakes", "P-256", "0.0020", "0.0030", "1.500"] in lines
+    for title in (["handshakes"], ["handshakes", "...", "again"], ["others", "...", "again"]):
+        assert [*title, "P-256", "0.0020", "0.0030", "1.500"] in lines
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ ROWS = (
         "ccert's callbacks (client_hello, verify, ticket), once with purpose and trust set",
         "<= 1.001", digits=4,
         caveat=f"{EMULATED}; the verify callback is the row below, the rest is what guards "
-        "sessions: three SHA-256, for the session id context and the server's name",
+        "sessions: a SHA-256 for the session id context, and the server's name",
     ),
     Row(
         "  ... the verify callback alone",

@@ -11,7 +11,8 @@ import page
 import plots
 import pytest
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+README = Path(__file__).resolve().parent.parent / "README.md"
+DOCS = README.parent / "docs"
 
 
 @pytest.fixture
@@ -21,8 +22,17 @@ def run() -> dict:
 
 def test_committed(run):
     """Nobody has written between the markers by hand."""
-    text = (DOCS / "performance.md").read_text("utf-8")
-    assert page.filled(text, run) == text
+    for path in (DOCS / "performance.md", README):
+        text = path.read_text("utf-8")
+        assert page.filled(text, run) == text
+
+
+def test_summary(run):
+    """The README has what was aimed at, whether reached or missed, and nothing else."""
+    table = README.read_text("utf-8").partition("<!-- begin summary -->")[2].partition("<!--")[0]
+    assert table.count("\n| ") - 2 == sum(bool(ratio["target"]) for ratio in run["ratios"])
+    missed = [f for r in run["ratios"] for f in r["values"].values() if f["met"] is False]
+    assert table.count("missed") == len(missed)
 
 
 def test_every_ratio_is_told(run):
@@ -68,10 +78,15 @@ def test_plots(run, tmp_path):
 
 
 def test_main(tmp_path):
-    """What is kept of a run makes the same page as the run, and nothing else of it changes."""
-    shutil.copytree(DOCS / "performance", tmp_path / "performance")
-    shutil.copy(DOCS / "performance.md", tmp_path)
-    results = tmp_path / "performance/results.json"
-    page.main(str(results), str(tmp_path))
-    for path in (Path("performance.md"), Path("performance/results.json")):
-        assert (tmp_path / path).read_bytes() == (DOCS / path).read_bytes()
+    """What is kept of a run makes the same pages as the run, and nothing else of them changes."""
+    docs = tmp_path / "docs"
+    shutil.copytree(DOCS / "performance", docs / "performance")
+    shutil.copy(DOCS / "performance.md", docs)
+    shutil.copy(README, tmp_path)
+    page.main(str(docs / "performance/results.json"), str(docs))
+    for path in (
+        Path("README.md"),
+        Path("docs/performance.md"),
+        Path("docs/performance/results.json"),
+    ):
+        assert (tmp_path / path).read_bytes() == (README.parent / path).read_bytes()
