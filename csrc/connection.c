@@ -75,6 +75,9 @@ ccert_connection *ccert_connection_get1(SSL *ssl)
 
 void ccert_connection_free(ccert_connection *connection)
 {
-    if (connection != NULL && atomic_fetch_sub(&connection->references, 1) == 1)
-        free(connection);
+    if (connection == NULL || atomic_fetch_sub(&connection->references, 1) != 1)
+        return;
+    OPENSSL_free(connection->error_issuer);
+    OPENSSL_free(connection->name);
+    free(connection);
 }

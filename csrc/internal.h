@@ -49,10 +49,10 @@ struct ccert_connection {
     bool verified;            /* the callback ran in this handshake, and: */
     bool swapped;             /* it asked for a server's chain */
     int error_depth;
-    char error_issuer[256]; /* of the certificate there, if it is untrusted */
-    int64_t expiry;         /* time_t of the first notAfter in the chain */
+    char *error_issuer;  /* owned; of the certificate there, NULL: it is trusted */
+    int64_t expiry;      /* time_t of the first notAfter in the chain */
+    unsigned char *name; /* owned; the ClientHello's server_name extension, NULL: none */
     size_t name_size;
-    unsigned char name[CCERT_NAME_SIZE]; /* the ClientHello's server_name extension */
 };
 
 /* digest.c */

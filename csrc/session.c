@@ -38,12 +38,15 @@ static int keep_name(SSL *ssl, ccert_connection *connection)
     const unsigned char *name; /* borrowed */
     size_t size;
 
+    OPENSSL_free(connection->name); /* of the ClientHello before HelloRetryRequest */
+    connection->name = NULL;
     connection->name_size = 0;
     if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &size))
         return 1;
-    if (size > CCERT_NAME_SIZE)
+    if (size == 0)
+        return 1; /* libssl refuses it */
+    if (size > CCERT_NAME_SIZE || (connection->name = OPENSSL_memdup(name, size)) == NULL)
         return 0;
-    memcpy(connection->name, name, size);
     connection->name_size = size;
     return 1;
 }
@@ -92,7 +95,8 @@ static int id_context(SSL *ssl, const ccert_policy *policy, const ccert_connecti
     material.depth = SSL_get_verify_depth(ssl);
     material.level = SSL_get_security_level(ssl);
     material.name_size = (int32_t)connection->name_size;
-    memcpy(material.name, connection->name, connection->name_size);
+    if (connection->name != NULL)
+        memcpy(material.name, connection->name, connection->name_size);
     return ccert_digest(&material, offsetof(id_material, name) + connection->name_size, digest);
 }
 

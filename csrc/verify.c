@@ -92,11 +92,13 @@ static bool is_small(X509_STORE_CTX *sc)
 static void record_issuer(X509_STORE_CTX *sc, bool trusted, ccert_connection *connection)
 {
     X509 *at_fault = X509_STORE_CTX_get_current_cert(sc); /* borrowed */
+    char issuer[256];
 
-    connection->error_issuer[0] = 0;
-    if (!trusted && at_fault != NULL)
-        (void)X509_NAME_oneline(X509_get_issuer_name(at_fault), connection->error_issuer,
-                                sizeof(connection->error_issuer));
+    OPENSSL_free(connection->error_issuer);
+    connection->error_issuer = NULL;
+    if (!trusted && at_fault != NULL
+        && X509_NAME_oneline(X509_get_issuer_name(at_fault), issuer, sizeof(issuer)) != NULL)
+        connection->error_issuer = OPENSSL_strdup(issuer);
 }
 
 /* record - keep what peer.c tells and session.c needs; 0: cannot, so do not go on
