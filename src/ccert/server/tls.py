@@ -81,9 +81,12 @@ def _no_password(path: str) -> Callable[[], str]:
 
 
 def _warn_of_expiry(path: str) -> None:
-    leaf = _openssl.pem_certificates(Path(path).read_bytes())[0]
-    expiry = _openssl.certificate_expiry(_openssl.certificate(leaf))
-    if expiry < time.time():
+    try:
+        leaf = _openssl.pem_certificates(Path(path).read_bytes())[0]
+        expiry = _openssl.certificate_expiry(_openssl.certificate(leaf))
+    except (ConfigError, OSError):  # OpenSSL has loaded it: for a warning only, that will do
+        return
+    if 0 < expiry < time.time():
         day = datetime.datetime.fromtimestamp(expiry, datetime.timezone.utc).date()
         _log.warning("certificate file %s: it expired on %s: clients may go away", path, day)
 
