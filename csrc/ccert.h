@@ -24,36 +24,21 @@ const char *ccert_library_path(void);
 /* Takes the oldest entry off this thread's error queue and drops the others; 0: it was empty. */
 int ccert_error(char *text, size_t size);
 
-/* -- the SSL and SSL_CTX behind a Python ssl object (probe.c) -- */
+/* -- the SSL_CTX behind a Python context (probe.c) -- */
 
-typedef struct ccert_probe {
-    SSL *candidates[8]; /* borrowed from whoever made them */
-    int seen;           /* somebody has called SSL_new() */
-    struct ccert_probe *outer;
-} ccert_probe;
-
-void ccert_probe_begin(ccert_probe *probe);
-void ccert_probe_end(ccert_probe *probe);
-/* The SSL that was made for this Python object, given by its address; before ccert_probe_end(). */
-SSL *ccert_probe_get0_ssl(const ccert_probe *probe, uintptr_t object);
-SSL_CTX *ccert_probe_get0_ctx(SSL *ssl);
-
-/* -- what ccert remembers of one SSL (connection.c) -- */
-
-typedef struct ccert_connection ccert_connection;
-
-ccert_connection *ccert_connection_get1(SSL *ssl);
-void ccert_connection_free(ccert_connection *connection);
+/* How many SSLs this thread has freed so far. */
+uint64_t ccert_probe_count(void);
+/* The SSL_CTX of the first SSL that this thread freed after that count and whose app_data was this
+ * address; NULL: none, or too many were freed since. */
+SSL_CTX *ccert_probe_get0_ctx(uint64_t since, uintptr_t object);
 
 /* -- what hangs on an SSL_CTX (policy.c, context.c) -- */
 
 typedef struct {
-    int trust_server_ccerts;   /* verify serverAuth-only leaves as servers */
-    int observe;               /* only tell what that would change */
-    int ask;                   /* go on after a failed verification */
-    int verify_depth;          /* Postfix's: OpenSSL's is one more */
-    const char *trust_sources; /* names of CAfile and CApath, for the session id context */
-    size_t trust_sources_size; /* octets */
+    int trust_server_ccerts; /* verify serverAuth-only leaves as servers */
+    int observe;             /* only tell what that would change */
+    int ask;                 /* go on after a failed verification */
+    int verify_depth;        /* Postfix's: OpenSSL's is one more */
 } ccert_settings;
 
 typedef struct {
@@ -61,6 +46,7 @@ typedef struct {
 } ccert_counters;
 
 int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings);
+int ccert_policy_renew(SSL_CTX *ctx); /* the same settings, no session */
 int ccert_policy_remove(SSL_CTX *ctx);
 int ccert_policy_counters(SSL_CTX *ctx, ccert_counters *counters);
 int ccert_send_ca_names(SSL_CTX *ctx);
@@ -83,10 +69,10 @@ typedef struct {
 
 enum ccert_peer_result {
     CCERT_PEER_OK,
-    CCERT_PEER_GONE,        /* OpenSSL has freed the SSL */
+    CCERT_PEER_UNKNOWN,     /* no attached context has seen a ClientHello of it */
     CCERT_PEER_HANDSHAKING, /* not finished, or failed */
     CCERT_PEER_CLOSED,      /* we have sent close_notify */
-    CCERT_PEER_UNATTACHED,  /* the context was detached when the ClientHello came */
+    CCERT_PEER_REFUSED,     /* closed: its session must not resume here (session.c) */
     CCERT_PEER_ERROR        /* see ccert_error() */
 };
 
@@ -110,8 +96,14 @@ typedef struct {
     char server_name[256];
 } ccert_peer;
 
-enum ccert_peer_result ccert_peer_new(ccert_connection *connection, ccert_peer **out);
+/* object: the address of the Python object around the SSL (SSL_get_app_data(3)), which lives. */
+enum ccert_peer_result ccert_peer_new(uintptr_t object, ccert_peer **out);
 void ccert_peer_free(ccert_peer *peer);
+
+/* What runs between the two leaves this thread's error queue as it was.  0: the connection of that
+ * object was refused, so nothing may be told of its peer. */
+int ccert_decoding_begin(uintptr_t object);
+void ccert_decoding_end(void);
 
 /* -- certificates in PEM text (pem.c) -- */
 
@@ -133,15 +125,17 @@ X509 *ccert_certificate_new(const unsigned char *der, size_t size);
 void ccert_certificate_free(X509 *certificate);
 /* Does its EKU list serverAuth and not clientAuth? */
 int ccert_certificate_lists_server_only(X509 *certificate);
+unsigned long ccert_certificate_subject_hash(X509 *certificate); /* openssl rehash's; 0: none */
 int64_t ccert_certificate_expiry(const X509 *certificate); /* notAfter as a time_t; 0: unreadable */
 /* Is this one of its names (X509_check_host(3))?  What cannot be told is no. */
 int ccert_certificate_matches(X509 *certificate, const char *name, size_t size);
 
 ccert_verifier *ccert_verifier_new(int verify_depth, int auth_level);
-/* As the connection's server verifies; NULL: it is gone, or out of memory. */
-ccert_verifier *ccert_verifier_of(const ccert_connection *connection);
+/* As a connection's server verifies; NULL: it is unknown, or out of memory.  object: see peer.c's
+ */
+ccert_verifier *ccert_verifier_of(uintptr_t object);
 void ccert_verifier_free(ccert_verifier *verifier);
-int ccert_verifier_load(ccert_verifier *verifier, const char *cafile, const char *capath);
+int ccert_verifier_load(ccert_verifier *verifier, const char *cafile);
 int ccert_verifier_trust(ccert_verifier *verifier, X509 *anchor);
 int ccert_verifier_anchors(ccert_verifier *verifier); /* how many it has loaded */
 /* chain: as sent, leaf first.  at: time_t; *verdict is untouched on failure */

@@ -1,5 +1,7 @@
-/* certificate - one certificate that did not come by a handshake. */
+/* certificate - what one certificate says, whether or not it came by a handshake. */
 #include "internal.h"
+
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
@@ -37,6 +39,30 @@ int ccert_certificate_lists_server_only(X509 *certificate)
     lists = ccert_lists_server_only(certificate);
     (void)ERR_pop_to_mark();
     return lists;
+}
+
+unsigned long ccert_certificate_subject_hash(X509 *certificate)
+{
+    unsigned long hash;
+
+    (void)ERR_set_mark();
+    hash = X509_subject_name_hash(certificate);
+    (void)ERR_pop_to_mark();
+    return hash;
+}
+
+/* ccert_expiry - the certificate's notAfter as a time_t; 0 if it cannot be read.  Not timegm() nor
+ * ASN1_TIME_diff(), which asks for the time of day: libc takes a lock for both. */
+int64_t ccert_expiry(const X509 *certificate)
+{
+    const struct tm epoch = {.tm_mday = 1, .tm_year = 70};
+    struct tm end;
+    int days, seconds;
+
+    if (!ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end)
+        || !OPENSSL_gmtime_diff(&days, &seconds, &epoch, &end))
+        return 0;
+    return (int64_t)days * 86400 + seconds;
 }
 
 int64_t ccert_certificate_expiry(const X509 *certificate)

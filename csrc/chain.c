@@ -60,14 +60,16 @@ static X509_STORE *verify_store(SSL *ssl)
 }
 
 /* ccert_verifier_of - shares the store and copies the rest: it may outlive the connection */
-ccert_verifier *ccert_verifier_of(const ccert_connection *connection)
+ccert_verifier *ccert_verifier_of(uintptr_t object)
 {
-    SSL *ssl = atomic_load(&connection->ssl); /* borrowed: the caller holds Python's object */
-    ccert_verifier *verifier = ssl == NULL ? NULL : verifier_new();
+    const ccert_connection *connection = ccert_registry_get0(object); /* borrowed */
+    ccert_verifier *verifier = connection == NULL ? NULL : verifier_new();
     unsigned long suite_b;
+    SSL *ssl; /* borrowed */
 
     if (verifier == NULL)
         return NULL;
+    ssl = connection->ssl;
     suite_b = (unsigned long)SSL_set_cert_flags(ssl, 0) & SSL_CERT_FLAG_SUITEB_128_LOS;
     verifier->auth_level = SSL_get_security_level(ssl);
     verifier->store = verify_store(ssl);
@@ -88,9 +90,9 @@ void ccert_verifier_free(ccert_verifier *verifier)
     free(verifier);
 }
 
-int ccert_verifier_load(ccert_verifier *verifier, const char *cafile, const char *capath)
+int ccert_verifier_load(ccert_verifier *verifier, const char *cafile)
 {
-    return X509_STORE_load_locations(verifier->store, cafile, capath);
+    return X509_STORE_load_file(verifier->store, cafile);
 }
 
 int ccert_verifier_trust(ccert_verifier *verifier, X509 *anchor)

@@ -42,10 +42,16 @@ int ccert_context_init(void)
     return ctx_index >= 0;
 }
 
+/* ccert_context_peek - the SSL_CTX's own; NULL: ccert was never attached */
+ccert_context *ccert_context_peek(const SSL_CTX *ctx)
+{
+    return SSL_CTX_get_ex_data(ctx, ctx_index);
+}
+
 /* ccert_context_get0 - the SSL_CTX's own, made at the first call; NULL: out of memory */
 ccert_context *ccert_context_get0(SSL_CTX *ctx)
 {
-    ccert_context *context = SSL_CTX_get_ex_data(ctx, ctx_index);
+    ccert_context *context = ccert_context_peek(ctx);
 
     if (context != NULL)
         return context;

@@ -13,22 +13,23 @@
 #include <openssl/x509.h>
 
 #define CCERT_DIGEST_SIZE 32
+#define CCERT_INSTANCE_SIZE 16
 #define CCERT_NAME_SIZE (5 + TLSEXT_MAXLEN_host_name) /* of a server_name extension, at most */
 
 /* One setting of one SSL_CTX.  Immutable once published. */
 typedef struct ccert_policy {
     struct ccert_policy *retired; /* private: the next policy that waits to be freed */
-    uint64_t generation;          /* unique in this process, never 0 */
+    unsigned char instance[CCERT_INSTANCE_SIZE]; /* random: no other policy's, in no process */
     bool trust_server_ccerts;
     bool observe;
     bool ask;
-    unsigned char digest[CCERT_DIGEST_SIZE]; /* of settings and trust material */
 } ccert_policy;
 
 /* All that ccert hangs on an SSL_CTX; freed with it. */
 typedef struct ccert_context {
     _Atomic(ccert_policy *) policy; /* NULL: detached */
     atomic_uint readers;            /* callbacks between enter and leave */
+    atomic_uint epoch;              /* session.c's: counted up, it ends all sessions */
     atomic_uint_fast64_t verified, trusted, trusted_as_server, untrusted;
     /* private to context.c and policy.c, whose callers take turns */
     ccert_policy *retired;
@@ -39,21 +40,29 @@ typedef struct ccert_context {
     int saved_depth;
 } ccert_context;
 
-/* Written by the thread that performs the handshake, read when it is over. */
-struct ccert_connection {
-    atomic_uint references;
-    _Atomic(SSL *) ssl;       /* borrowed; NULL once OpenSSL has freed it */
-    uint64_t generation;      /* the policy that answered the ClientHello, 0: none */
-    bool trust_server_ccerts; /* ... and its setting */
-    bool observe;             /* likewise */
-    bool verified;            /* the callback ran in this handshake, and: */
-    bool swapped;             /* it asked for a server's chain */
-    int error_depth;
-    char *error_issuer;  /* owned; of the certificate there, NULL: it is trusted */
-    int64_t expiry;      /* time_t of the first notAfter in the chain */
-    unsigned char *name; /* owned; the ClientHello's server_name extension, NULL: none */
+/* What ccert remembers of one SSL; freed with it.  Written by the thread that performs the
+ * handshake, read by peer.c when it is over. */
+typedef struct ccert_connection {
+    SSL *ssl;         /* connection.c; borrowed: its own */
+    uintptr_t object; /* connection.c; the address of Python's object around it */
+    /* session.c, when a ClientHello comes */
+    SSL_CTX *home;       /* borrowed; that it was made of and that answered, NULL: another did */
+    unsigned char *name; /* owned; the server_name extension, NULL: none */
     size_t name_size;
-};
+    unsigned char instance[CCERT_INSTANCE_SIZE]; /* of the policy that answered */
+    /* session.c, in the course of the handshake */
+    bool away;    /* seen in another SSL_CTX than home: see session.c */
+    bool refused; /* closed, because its session must not resume here */
+    /* session.c and verify.c: of the policy that answered, or that verified */
+    bool trust_server_ccerts;
+    bool observe;
+    /* verify.c, when it verified a certificate of this handshake */
+    bool verified;
+    bool swapped; /* it asked for a server's chain */
+    int error_depth;
+    char *error_issuer; /* owned; of the certificate there, NULL: it is trusted */
+    int64_t expiry;     /* time_t of the first notAfter in the chain */
+} ccert_connection;
 
 /* digest.c */
 int ccert_digest_init(void);
@@ -62,14 +71,20 @@ int ccert_digest(const void *data, size_t size, unsigned char out[CCERT_DIGEST_S
 
 /* connection.c */
 int ccert_connection_init(void);
+ccert_connection *ccert_connection_peek(const SSL *ssl);
 ccert_connection *ccert_connection_get0(SSL *ssl);
 
+/* registry.c */
+int ccert_registry_add(ccert_connection *connection);
+void ccert_registry_remove(const ccert_connection *connection);
+ccert_connection *ccert_registry_get0(uintptr_t object);
+
 /* probe.c */
-void ccert_probe_notice(SSL *ssl);
-void ccert_probe_forget(const SSL *ssl);
+void ccert_probe_notice(const SSL *ssl);
 
 /* context.c */
 int ccert_context_init(void);
+ccert_context *ccert_context_peek(const SSL_CTX *ctx);
 ccert_context *ccert_context_get0(SSL_CTX *ctx);
 void ccert_policy_publish(ccert_context *context, ccert_policy *policy);
 const ccert_policy *ccert_policy_enter(ccert_context *context);
@@ -80,6 +95,18 @@ int ccert_session_configure(SSL_CTX *ctx, ccert_context *context);
 int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context);
 void ccert_session_flush(SSL_CTX *ctx);
 int ccert_session_limit(SSL *ssl, const ccert_connection *connection, bool keep);
+
+/* deadline.c */
+int ccert_session_void(SSL_SESSION *session);
+int ccert_session_shorten(SSL_SESSION *session, int64_t expiry);
+int64_t ccert_session_expiry(SSL *ssl, SSL_SESSION *session);
+bool ccert_session_has_ended(const SSL_SESSION *session);
+
+/* server_name.c */
+int ccert_server_name_keep(SSL *ssl, ccert_connection *connection);
+bool ccert_server_name_kept(SSL *ssl, const ccert_connection *connection);
+
+/* certificate.c */
 int64_t ccert_expiry(const X509 *certificate);
 
 /* verdict.c */

@@ -108,28 +108,30 @@ static void gather_tls13(SSL *ssl, ccert_peer *peer)
     copy(peer->key_exchange, sizeof(peer->key_exchange),
          SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl)));
 #endif
-    if (peer->resumed)
-        return;
-    if (!SSL_get_signature_nid(ssl, &nid))
-        nid = NID_undef;
-    signature(SSL_get_privatekey(ssl), nid, &peer->server_signature);
-    if (leaf == NULL)
+    if (!SSL_session_reused(ssl)) {
+        if (!SSL_get_signature_nid(ssl, &nid))
+            nid = NID_undef;
+        signature(SSL_get_privatekey(ssl), nid, &peer->server_signature);
+    }
+    if (leaf == NULL || peer->resumed)
         return;
     if (!SSL_get_peer_signature_nid(ssl, &nid))
         nid = NID_undef;
     signature(X509_get0_pubkey(leaf), nid, &peer->client_signature);
 }
 
-static void gather_protocol(SSL *ssl, ccert_peer *peer)
+/* gather_protocol - the session keeps the client's name only if an sni_callback accepted it.  A
+ * client that has authenticated anew since the resumption has a verdict of this handshake. */
+static void gather_protocol(SSL *ssl, const ccert_connection *connection, ccert_peer *peer)
 {
     const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl); /* borrowed */
 
-    peer->resumed = SSL_session_reused(ssl);
+    peer->resumed = SSL_session_reused(ssl) && !connection->verified;
     peer->protocol = SSL_get_version(ssl);
     peer->cipher = SSL_CIPHER_get_name(cipher);
     peer->cipher_bits = SSL_CIPHER_get_bits(cipher, &peer->cipher_algorithm_bits);
     copy(peer->server_name, sizeof(peer->server_name),
-         SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+         SSL_SESSION_get0_hostname(SSL_get_session(ssl)));
     if (SSL_version(ssl) >= TLS1_3_VERSION)
         gather_tls13(ssl, peer);
 }
@@ -145,21 +147,22 @@ static bool is_finished(const SSL *ssl)
     return state == TLS_ST_OK || state == TLS_ST_SR_KEY_UPDATE || state == TLS_ST_SW_KEY_UPDATE;
 }
 
-static enum ccert_peer_result readiness(SSL *ssl, const ccert_connection *connection)
+static enum ccert_peer_result readiness(const ccert_connection *connection)
 {
-    if (ssl == NULL)
-        return CCERT_PEER_GONE;
-    if (!is_finished(ssl))
+    if (connection == NULL)
+        return CCERT_PEER_UNKNOWN;
+    if (connection->refused)
+        return CCERT_PEER_REFUSED;
+    if (!is_finished(connection->ssl))
         return CCERT_PEER_HANDSHAKING;
-    if (SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN)
-        return CCERT_PEER_CLOSED;
-    return connection->generation == 0 ? CCERT_PEER_UNATTACHED : CCERT_PEER_OK;
+    return SSL_get_shutdown(connection->ssl) & SSL_SENT_SHUTDOWN ? CCERT_PEER_CLOSED
+                                                                 : CCERT_PEER_OK;
 }
 
-enum ccert_peer_result ccert_peer_new(ccert_connection *connection, ccert_peer **out)
+enum ccert_peer_result ccert_peer_new(uintptr_t object, ccert_peer **out)
 {
-    SSL *ssl = atomic_load(&connection->ssl); /* borrowed: the caller holds Python's object */
-    enum ccert_peer_result result = readiness(ssl, connection);
+    const ccert_connection *connection = ccert_registry_get0(object); /* borrowed */
+    enum ccert_peer_result result = readiness(connection);
     ccert_peer *peer;
 
     *out = NULL;
@@ -169,12 +172,12 @@ enum ccert_peer_result ccert_peer_new(ccert_connection *connection, ccert_peer *
     if (peer == NULL)
         return CCERT_PEER_ERROR;
     (void)ERR_set_mark();
-    if (!gather_verdict(ssl, connection, peer)) {
+    if (!gather_verdict(connection->ssl, connection, peer)) {
         (void)ERR_clear_last_mark(); /* the reason is for ccert_error() */
         ccert_peer_free(peer);
         return CCERT_PEER_ERROR;
     }
-    gather_protocol(ssl, peer);
+    gather_protocol(connection->ssl, connection, peer);
     (void)ERR_pop_to_mark();
     *out = peer;
     return CCERT_PEER_OK;
@@ -189,4 +192,21 @@ void ccert_peer_free(ccert_peer *peer)
     free(peer->der);
     free(peer->der_size);
     free(peer);
+}
+
+/* ccert_decoding_begin - before ssl decodes a peer's certificate
+ *
+ * On an empty queue there is nothing to mark, and popping "to the mark" empties it: what is wanted,
+ * so neither result needs a look. */
+int ccert_decoding_begin(uintptr_t object)
+{
+    const ccert_connection *connection = ccert_registry_get0(object); /* borrowed */
+
+    (void)ERR_set_mark();
+    return connection == NULL || !connection->refused;
+}
+
+void ccert_decoding_end(void)
+{
+    (void)ERR_pop_to_mark();
 }

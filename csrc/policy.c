@@ -2,86 +2,28 @@
 #include "internal.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include <openssl/err.h>
+#include <openssl/rand.h>
 #include <openssl/sslerr.h>
 
 #define MOST_NAMES 60000 /* octets; TLS allows 65535, and there is more in the message */
 
-static atomic_uint_fast64_t generations;
-
-/* -- digest -- */
-
-static int compare_digests(const void *a, const void *b)
-{
-    return memcmp(a, b, CCERT_DIGEST_SIZE);
-}
-
-/* anchor_digest - of a certificate with its trust settings (x509(1), TRUSTED CERTIFICATE) */
-static int anchor_digest(X509 *anchor, unsigned char digest[CCERT_DIGEST_SIZE])
-{
-    unsigned char *der = NULL;
-    int size = i2d_X509_AUX(anchor, &der);
-    int ok = size > 0 && ccert_digest(der, (size_t)size, digest);
-
-    OPENSSL_free(der);
-    return ok;
-}
-
-/* update_with_anchors - the certificates in the store, in an order of their own: OpenSSL's changes
- */
-static int update_with_anchors(EVP_MD_CTX *md, X509_STORE *store)
-{
-    STACK_OF(X509) *anchors = X509_STORE_get1_all_certs(store);
-    size_t count = anchors == NULL ? 0 : (size_t)sk_X509_num(anchors);
-    unsigned char(*digests)[CCERT_DIGEST_SIZE] = calloc(count + 1, CCERT_DIGEST_SIZE);
-    int ok = anchors != NULL && digests != NULL;
-
-    for (size_t i = 0; ok && i < count; i++)
-        ok = anchor_digest(sk_X509_value(anchors, (int)i), digests[i]);
-    if (ok) {
-        qsort(digests, count, CCERT_DIGEST_SIZE, compare_digests);
-        ok = EVP_DigestUpdate(md, digests, count * CCERT_DIGEST_SIZE);
-    }
-    free(digests);
-    sk_X509_pop_free(anchors, X509_free);
-    return ok;
-}
-
-static int policy_digest(SSL_CTX *ctx, const ccert_settings *settings, unsigned char *digest)
-{
-    const int shape[] = {settings->trust_server_ccerts, settings->ask};
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    int ok = md != NULL && EVP_DigestInit_ex(md, ccert_sha256(), NULL)
-             && EVP_DigestUpdate(md, shape, sizeof(shape))
-             && EVP_DigestUpdate(md, &settings->trust_sources_size, sizeof(size_t))
-             && EVP_DigestUpdate(md, settings->trust_sources, settings->trust_sources_size)
-             && update_with_anchors(md, SSL_CTX_get_cert_store(ctx))
-             && EVP_DigestFinal_ex(md, digest, NULL);
-
-    EVP_MD_CTX_free(md);
-    return ok;
-}
-
-static ccert_policy *policy_new(SSL_CTX *ctx, const ccert_settings *settings)
+static ccert_policy *policy_new(bool trust_server_ccerts, bool observe, bool ask)
 {
     ccert_policy *policy = calloc(1, sizeof(*policy));
 
     if (policy == NULL)
         return NULL;
-    policy->generation = atomic_fetch_add(&generations, 1) + 1;
-    policy->trust_server_ccerts = settings->trust_server_ccerts != 0;
-    policy->observe = settings->observe != 0;
-    policy->ask = settings->ask != 0;
-    if (!policy_digest(ctx, settings, policy->digest)) {
+    policy->trust_server_ccerts = trust_server_ccerts;
+    policy->observe = observe;
+    policy->ask = ask;
+    if (RAND_bytes(policy->instance, CCERT_INSTANCE_SIZE) <= 0) {
         free(policy);
         return NULL;
     }
     return policy;
 }
-
-/* -- what Python calls -- */
 
 int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
 {
@@ -90,7 +32,8 @@ int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
 
     if (context == NULL)
         return 0;
-    policy = policy_new(ctx, settings);
+    policy =
+        policy_new(settings->trust_server_ccerts != 0, settings->observe != 0, settings->ask != 0);
     if (policy == NULL)
         return 0;
     if (!context->installed) {
@@ -104,6 +47,25 @@ int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
     ccert_policy_publish(context, policy);
     SSL_CTX_set_verify_depth(ctx, settings->verify_depth + 1); /* as Postfix's tls_server.c */
     SSL_CTX_set_cert_verify_callback(ctx, ccert_verify_callback, context);
+    ccert_session_flush(ctx);
+    return 1;
+}
+
+/* ccert_policy_renew - what decides has changed, but not the settings: no session resumes */
+int ccert_policy_renew(SSL_CTX *ctx)
+{
+    ccert_context *context = ccert_context_peek(ctx);
+    const ccert_policy *old;
+    ccert_policy *policy;
+
+    if (context == NULL || !context->installed)
+        return 1;
+    old = ccert_policy_enter(context);
+    policy = policy_new(old->trust_server_ccerts, old->observe, old->ask);
+    ccert_policy_leave(context);
+    if (policy == NULL)
+        return 0;
+    ccert_policy_publish(context, policy);
     ccert_session_flush(ctx);
     return 1;
 }

@@ -1,68 +1,42 @@
-/* probe - find the SSL that Python's ssl module makes, without knowing how its objects look.
+/* probe - find the SSL_CTX behind a Python context, without knowing how Python's objects look.
  *
- * OpenSSL calls the new_func of every ex_data index with each new SSL (connection.c registers
- * ours), so one of those made by this thread between begin and end is Python's.  Which one, its
- * app_data tells: CPython points it at its own object.  An application's class may make others on
- * the way, and so may other greenlets.  If none shows up, Python's ssl uses another copy of
- * OpenSSL: the only proof that counts, because two copies may well be of one version.
+ * Python makes a TLS object of the context and drops it again; OpenSSL calls the free_func of
+ * every ex_data index with its SSL (connection.c registers ours), whose app_data CPython pointed
+ * at that object.  If no SSL shows up, Python's ssl uses another copy of OpenSSL: the only proof
+ * that counts, because two copies may well be of one version.
+ *
+ * Each thread notes the SSLs that it frees, as plain values: nothing here is armed, is owned by
+ * anybody, or is ever dereferenced, so that an exception out of a signal handler may end the
+ * Python side between any two steps.
  */
 #include "internal.h"
 
-#define CANDIDATES (sizeof(((ccert_probe *)0)->candidates) / sizeof(SSL *))
+#define NOTES 16
 
-static _Thread_local ccert_probe *probes; /* borrowed from the callers of begin */
+static _Thread_local struct {
+    uintptr_t object;
+    SSL_CTX *ctx; /* borrowed, and perhaps gone: the caller's context keeps the one it wants */
+} notes[NOTES];
+static _Thread_local uint64_t freed;
 
-void ccert_probe_begin(ccert_probe *probe)
+void ccert_probe_notice(const SSL *ssl)
 {
-    *probe = (ccert_probe){.outer = probes};
-    probes = probe;
+    notes[freed % NOTES].object = (uintptr_t)SSL_get_app_data(ssl);
+    notes[freed % NOTES].ctx = SSL_get_SSL_CTX(ssl);
+    freed++;
 }
 
-/* ccert_probe_end - greenlets end in any order */
-void ccert_probe_end(ccert_probe *probe)
+uint64_t ccert_probe_count(void)
 {
-    for (ccert_probe **at = &probes; *at != NULL; at = &(*at)->outer)
-        if (*at == probe) {
-            *at = probe->outer;
-            return;
-        }
+    return freed;
 }
 
-static void exchange(ccert_probe *probe, const SSL *old, SSL *new)
+SSL_CTX *ccert_probe_get0_ctx(uint64_t since, uintptr_t object)
 {
-    for (size_t i = 0; i < CANDIDATES; i++)
-        if (probe->candidates[i] == old) {
-            probe->candidates[i] = new;
-            return;
-        }
-}
-
-void ccert_probe_notice(SSL *ssl)
-{
-    for (ccert_probe *probe = probes; probe != NULL; probe = probe->outer) {
-        probe->seen = 1;
-        exchange(probe, NULL, ssl);
-    }
-}
-
-void ccert_probe_forget(const SSL *ssl)
-{
-    for (ccert_probe *probe = probes; probe != NULL; probe = probe->outer)
-        exchange(probe, ssl, NULL);
-}
-
-SSL *ccert_probe_get0_ssl(const ccert_probe *probe, uintptr_t object)
-{
-    for (size_t i = 0; i < CANDIDATES; i++) {
-        SSL *ssl = probe->candidates[i];
-
-        if (ssl != NULL && (uintptr_t)SSL_get_app_data(ssl) == object)
-            return ssl;
-    }
+    if (freed - since > NOTES)
+        return NULL;
+    for (uint64_t i = since; i < freed; i++)
+        if (notes[i % NOTES].object == object)
+            return notes[i % NOTES].ctx;
     return NULL;
-}
-
-SSL_CTX *ccert_probe_get0_ctx(SSL *ssl)
-{
-    return SSL_get_SSL_CTX(ssl);
 }

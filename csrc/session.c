@@ -1,19 +1,28 @@
-/* session - make sure that a resumed session never carries a verdict to where it does not hold.
+/* session - when may a session resume?
  *
- * Resumption skips verification and brings the stored result along.  CPython gives every server
- * connection the same session id context, so a session that one policy (or one name's context, see
- * sni_callback) let in would resume under another: CVE-2025-23419 is of this class.  Here
+ * Resumption skips verification and brings the stored verdict along (CVE-2025-23419 is of this
+ * class).  The rule: a session resumes only if a full handshake at this moment would be judged by
+ * the same instance of the same policy, for the same name, in the same SSL_CTX, before the first
+ * certificate of its chain expires.  In doubt it does not.  The rule holds at these places:
  *
- * - the id context of each connection is a digest of the policy, of what the connection itself will
- *   verify by (it keeps what the SSL_CTX said when it was made), and of the server_name extension.
- *   It is set in the client_hello callback: before libssl looks for a session, which with TLS 1.3
- *   is before it looks at the name;
- * - a client that changes the name after a HelloRetryRequest, which RFC 8446 forbids, is cut off:
- *   the second ClientHello may meet another SSL_CTX, without our callback;
- * - a handshake whose ClientHello met another policy than its certificate leaves no session, nor
- *   does an untrusted certificate, nor a chain so large that many would fill the memory;
- * - no session outlives the first certificate of its chain.  TLS 1.3 renews the session at each
- *   resumption with a new start, so the deadline travels in the session itself.
+ * 1. Before libssl looks for a session (client_hello callback).  The id context is a digest of the
+ *    policy's instance, of what the connection itself verifies by (it keeps what the SSL_CTX said
+ *    when it was made), and of the server_name extension.  A session is filed under it and found
+ *    by it.  Where the SSL_CTX that answers is not the one that the connection was made of, whose
+ *    sessions libssl uses, the id context is random and finds nothing.
+ * 2. At each step of the handshake (info callback).  A connection that is in another SSL_CTX than
+ *    it was made of, by an sni_callback or by assignment, leaves no session.
+ * 3. When a certificate has been verified (ccert_session_limit).  There is no session of one that
+ *    is not trusted, that another policy verified than answered the ClientHello, or that comes
+ *    with so large a chain that many would fill the memory.  With TLS 1.2 a session ends before
+ *    its chain.
+ * 4. Before a TLS 1.3 ticket is made.  So does its session.  Each resumption makes a new ticket
+ *    with a new start, so the deadline travels in the session itself.
+ * 5. At the end of the handshake (info callback).  libssl has decided about resumption before the
+ *    sni_callback, before a second ClientHello (after a HelloRetryRequest) and before the client's
+ *    last message, which may be long in coming.  If the rule does not hold any longer, or the
+ *    client changed the name in its second ClientHello, which RFC 8446 forbids, the connection is
+ *    closed: Python reads an end and cannot write.
  *
  * Sessions are kept in memory and tickets refer to them, one for each connection: cheaper than
  * CPython's two self-contained tickets, and they can be flushed.
@@ -21,109 +30,182 @@
 #include "internal.h"
 
 #include <string.h>
-#include <time.h>
+
+#include <openssl/rand.h>
 
 /* A session holds the client's decoded chain, some 10 kB.  OpenSSL's own bound is 20480. */
 #define SESSION_CACHE_SIZE 2048
 
-#define NO_EXPIRY INT64_MAX
+/* -- does the rule hold? -- */
 
-/* Equals no id context that on_client_hello or CPython sets. */
-static const unsigned char never_resumed[] = "ccert-never-resumed";
-
-/* keep_name - the server_name extension as the client sent it; one that is larger than a name can
- * be is refused, as libssl would later */
-static int keep_name(SSL *ssl, ccert_connection *connection)
-{
-    const unsigned char *name; /* borrowed */
-    size_t size;
-
-    OPENSSL_free(connection->name); /* of the ClientHello before HelloRetryRequest */
-    connection->name = NULL;
-    connection->name_size = 0;
-    if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &name, &size))
-        return 1;
-    if (size == 0)
-        return 1; /* libssl refuses it */
-    if (size > CCERT_NAME_SIZE || (connection->name = OPENSSL_memdup(name, size)) == NULL)
-        return 0;
-    connection->name_size = size;
-    return 1;
-}
-
-/* name_kept - is the name that counts in the end the one that the first ClientHello had?
+/* was_made_of - is this the ccert_context of the SSL_CTX that the SSL was made of?
  *
- * Encodes it again as the extension was: one host_name (RFC 6066, 3), OpenSSL takes nothing else.
- */
-static bool name_kept(SSL *ssl, const ccert_connection *connection)
+ * libssl has no getter for that.  But SSL_new() copies the argument of a callback that nobody uses,
+ * and SSL_set_SSL_CTX() leaves it: ccert_session_configure() puts the ccert_context there.  The
+ * pointer may be anybody's, so it is compared and not followed. */
+static bool was_made_of(const SSL *ssl, const ccert_context *context)
 {
-    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name); /* borrowed */
-    size_t size = name == NULL ? 0 : strlen(name);
-    unsigned char head[5];
-
-    if (name == NULL)
-        return connection->name_size == 0;
-    if (size > TLSEXT_MAXLEN_host_name || connection->name_size != sizeof(head) + size)
-        return false;
-    head[0] = (unsigned char)((size + 3) >> 8);
-    head[1] = (unsigned char)((size + 3) & 0xff);
-    head[2] = TLSEXT_NAMETYPE_host_name;
-    head[3] = (unsigned char)(size >> 8);
-    head[4] = (unsigned char)(size & 0xff);
-    return memcmp(connection->name, head, sizeof(head)) == 0
-           && memcmp(connection->name + sizeof(head), name, size) == 0;
+    return context != NULL && SSL_get_record_padding_callback_arg(ssl) == context;
 }
+
+#define MODES (SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT)
+
+/* is_current - neither the policy that answered the ClientHello nor the verify mode that the
+ * connection was made with has been replaced in its home */
+static bool is_current(const SSL *ssl, const ccert_connection *connection)
+{
+    ccert_context *context = ccert_context_peek(connection->home); /* borrowed */
+    const ccert_policy *policy = ccert_policy_enter(context);
+    bool current =
+        policy != NULL && memcmp(policy->instance, connection->instance, CCERT_INSTANCE_SIZE) == 0;
+
+    ccert_policy_leave(context);
+    return current
+           && ((SSL_get_verify_mode(ssl) ^ SSL_CTX_get_verify_mode(connection->home)) & MODES) == 0;
+}
+
+static bool is_at_home(const SSL *ssl, const ccert_connection *connection)
+{
+    return connection != NULL && connection->home != NULL && !connection->away
+           && SSL_get_SSL_CTX(ssl) == connection->home;
+}
+
+/* rule_holds - but for the time, which the session itself keeps */
+static bool rule_holds(SSL *ssl, const ccert_connection *connection)
+{
+    return is_at_home(ssl, connection) && is_current(ssl, connection)
+           && ccert_server_name_kept(ssl, connection);
+}
+
+/* -- 2. at each step, 5. at the end of the handshake -- */
+
+/* leave_no_session - of a connection whose session is still its own.  With TLS 1.2 a session
+ * without an id does not get into the cache. */
+static int leave_no_session(SSL *ssl)
+{
+    SSL_SESSION *session = SSL_get_session(ssl); /* borrowed */
+
+    if (SSL_version(ssl) >= TLS1_3_VERSION)
+        return SSL_set_num_tickets(ssl, 0);
+    if (session == NULL || SSL_session_reused(ssl)) /* not there yet; others' too, see refuse() */
+        return 1;
+    return ccert_session_void(session)
+           && SSL_SESSION_set1_id(session, (const unsigned char *)"", 0);
+}
+
+static void refuse(SSL *ssl, ccert_connection *connection)
+{
+    SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    (void)leave_no_session(ssl); /* it cannot do more */
+    if (connection == NULL)
+        return;
+    connection->refused = true;
+    if (connection->home == NULL || !SSL_session_reused(ssl))
+        return;
+    (void)SSL_CTX_remove_session(connection->home, SSL_get_session(ssl)); /* 0: it is not there */
+    /* A ticket cannot be removed, and its owner would offer it again and again.  Names have come
+     * to lead elsewhere, so all sessions end. */
+    if (!is_at_home(ssl, connection))
+        atomic_fetch_add(&ccert_context_peek(connection->home)->epoch, 1);
+}
+
+static bool may_stand(SSL *ssl, const ccert_connection *connection)
+{
+    const SSL_SESSION *session = SSL_get_session(ssl); /* borrowed */
+    bool verified = connection != NULL && connection->verified;
+
+    if (SSL_session_reused(ssl) && !verified)
+        return rule_holds(ssl, connection) && !ccert_session_has_ended(session);
+    return connection == NULL || connection->home == NULL
+           || ccert_server_name_kept(ssl, connection);
+}
+
+static void on_step(SSL *ssl, const ccert_context *context, ccert_connection *connection)
+{
+    if (was_made_of(ssl, context) && (connection == NULL || !connection->away))
+        return;
+    (void)leave_no_session(ssl); /* else on_new_ticket and refuse() see to it */
+    if (connection == NULL)
+        connection = ccert_connection_get0(ssl); /* so that peer.c finds it */
+    if (connection != NULL)
+        connection->away = true;
+}
+
+/* on_info - of an SSL, and of each SSL_CTX, for SSLs that were made elsewhere and switched to it */
+static void on_info(const SSL *const_ssl, int where, int result)
+{
+    SSL *ssl = (SSL *)(uintptr_t)const_ssl; /* the signature is older than what callbacks may do */
+    ccert_connection *connection = ccert_connection_peek(ssl);         /* borrowed */
+    ccert_context *context = ccert_context_peek(SSL_get_SSL_CTX(ssl)); /* borrowed */
+    bool attached = context != NULL && atomic_load(&context->policy) != NULL;
+
+    (void)result;
+    if (connection == NULL && !attached)
+        return;
+    if (where & SSL_CB_LOOP)
+        on_step(ssl, context, connection);
+    else if (where == SSL_CB_HANDSHAKE_DONE && !may_stand(ssl, connection))
+        refuse(ssl, connection);
+}
+
+/* -- 1. before libssl looks for a session -- */
 
 typedef struct {
-    unsigned char policy[CCERT_DIGEST_SIZE];
-    uint64_t generation; /* attaching anew ends all sessions */
-    uint64_t flags;      /* X509_V_FLAG_... */
-    int32_t mode, depth, level, name_size;
+    unsigned char instance[CCERT_INSTANCE_SIZE];
+    uint64_t flags; /* X509_V_FLAG_... */
+    uint32_t epoch;
+    int32_t mode, depth, level;
+    uint64_t name_size;
     unsigned char name[CCERT_NAME_SIZE];
 } id_material;
 
-static int id_context(SSL *ssl, const ccert_policy *policy, const ccert_connection *connection,
+static int id_context(SSL *ssl, ccert_context *context, const ccert_connection *connection,
                       unsigned char digest[CCERT_DIGEST_SIZE])
 {
     id_material material;
 
     memset(&material, 0, offsetof(id_material, name)); /* no padding here, but nobody need know */
-    memcpy(material.policy, policy->digest, CCERT_DIGEST_SIZE);
-    material.generation = policy->generation;
+    memcpy(material.instance, connection->instance, CCERT_INSTANCE_SIZE);
+    material.epoch = atomic_load(&context->epoch);
     material.flags = X509_VERIFY_PARAM_get_flags(SSL_get0_param(ssl));
     material.mode = SSL_get_verify_mode(ssl);
     material.depth = SSL_get_verify_depth(ssl);
     material.level = SSL_get_security_level(ssl);
-    material.name_size = (int32_t)connection->name_size;
+    material.name_size = connection->name_size;
     if (connection->name != NULL)
         memcpy(material.name, connection->name, connection->name_size);
     return ccert_digest(&material, offsetof(id_material, name) + connection->name_size, digest);
 }
 
+static int answer(SSL *ssl, ccert_context *context, const ccert_policy *policy)
+{
+    ccert_connection *connection = ccert_connection_get0(ssl); /* borrowed */
+    unsigned char digest[CCERT_DIGEST_SIZE];
+
+    if (connection == NULL || !ccert_server_name_keep(ssl, connection))
+        return 0;
+    connection->verified = false;
+    connection->away = false;
+    connection->home = was_made_of(ssl, context) ? SSL_get_SSL_CTX(ssl) : NULL;
+    connection->trust_server_ccerts = policy->trust_server_ccerts;
+    connection->observe = policy->observe;
+    memcpy(connection->instance, policy->instance, CCERT_INSTANCE_SIZE);
+    SSL_set_info_callback(ssl, on_info);
+    return (connection->home == NULL ? RAND_bytes(digest, sizeof(digest)) > 0
+                                     : id_context(ssl, context, connection, digest))
+           && SSL_set_session_id_context(ssl, digest, sizeof(digest));
+}
+
 static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
     ccert_context *context = arg; /* NULL only if somebody attaches amid a handshake */
-    ccert_connection *connection = ccert_connection_get0(ssl); /* borrowed */
-    unsigned char digest[CCERT_DIGEST_SIZE];
     const ccert_policy *policy;
-    int ok = connection != NULL;
+    int ok;
 
     if (context == NULL)
         return SSL_CLIENT_HELLO_SUCCESS;
     policy = ccert_policy_enter(context);
-
-    if (ok) {
-        connection->verified = false;
-        connection->generation = 0;
-        ok = keep_name(ssl, connection);
-    }
-    if (ok && policy != NULL) {
-        connection->generation = policy->generation;
-        connection->trust_server_ccerts = policy->trust_server_ccerts;
-        connection->observe = policy->observe;
-        ok = id_context(ssl, policy, connection, digest)
-             && SSL_set_session_id_context(ssl, digest, sizeof(digest));
-    }
+    ok = policy == NULL || answer(ssl, context, policy);
     ccert_policy_leave(context);
     if (ok)
         return SSL_CLIENT_HELLO_SUCCESS;
@@ -131,94 +213,45 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     return SSL_CLIENT_HELLO_ERROR;
 }
 
-/* ccert_expiry - the certificate's notAfter as a time_t; 0 if it cannot be read.  Not timegm() nor
- * ASN1_TIME_diff(), which asks for the time of day: libc takes a lock for both. */
-int64_t ccert_expiry(const X509 *certificate)
-{
-    const struct tm epoch = {.tm_mday = 1, .tm_year = 70};
-    struct tm end;
-    int days, seconds;
-
-    if (!ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end)
-        || !OPENSSL_gmtime_diff(&days, &seconds, &epoch, &end))
-        return 0;
-    return (int64_t)days * 86400 + seconds;
-}
-
-static int never_resume(SSL_SESSION *session)
-{
-    return SSL_SESSION_set1_id_context(session, never_resumed, sizeof(never_resumed));
-}
-
-/* shorten - let the session end before expiry
- *
- * A session's time-out counts whole seconds, and must not be 0: OpenSSL leaves that out of a
- * ticket, reads it back as 3, finds the ticket longer than announced and fails the handshake. */
-static int shorten(SSL_SESSION *session, int64_t expiry)
-{
-    int64_t left = expiry - (int64_t)time(NULL) - 1;
-
-    if (left < 1)
-        return never_resume(session);
-    if (left >= SSL_SESSION_get_timeout(session))
-        return 1;
-    return SSL_SESSION_set_timeout(session, (long)left) != 0;
-}
-
-/* session_expiry - the deadline of a session whose chain this connection did not verify */
-static int64_t session_expiry(SSL *ssl, SSL_SESSION *session)
-{
-    const X509 *leaf = SSL_get0_peer_certificate(ssl); /* borrowed */
-    void *data;                                        /* borrowed */
-    size_t size;
-    int64_t expiry;
-
-    if (SSL_SESSION_get0_ticket_appdata(session, &data, &size) && size == sizeof(expiry)) {
-        memcpy(&expiry, data, sizeof(expiry));
-        return expiry;
-    }
-    return leaf == NULL ? NO_EXPIRY : ccert_expiry(leaf);
-}
-
-/* on_new_ticket - before a TLS 1.3 ticket is made of the session, which no other thread sees yet.
- * (TLS 1.2 keeps a session's start, and ccert_session_limit has seen it.) */
-static int on_new_ticket(SSL *ssl, void *arg)
-{
-    SSL_SESSION *session = SSL_get_session(ssl);                     /* borrowed */
-    const ccert_connection *connection = ccert_connection_get0(ssl); /* borrowed */
-    int64_t expiry;
-
-    (void)arg;
-    if (session == NULL || connection == NULL)
-        return 0;
-    if (SSL_version(ssl) < TLS1_3_VERSION || connection->generation == 0)
-        return 1;
-    if (!name_kept(ssl, connection))
-        return 0;
-    expiry = connection->verified ? connection->expiry : session_expiry(ssl, session);
-    return SSL_SESSION_set1_ticket_appdata(session, &expiry, sizeof(expiry))
-           && shorten(session, expiry);
-}
+/* -- 3. when a certificate has been verified, 4. before a ticket is made -- */
 
 /* ccert_session_limit - called by the verify callback: what may become of this session?
  *
  * With TLS 1.3 the session may be in use elsewhere (post-handshake authentication), so it is left
- * alone: its tickets are yet to come.  With TLS 1.2 it is this handshake's own; without an id it
- * does not get into the cache.
- */
+ * alone: its tickets are yet to come.  With TLS 1.2 it is this handshake's own. */
 int ccert_session_limit(SSL *ssl, const ccert_connection *connection, bool keep)
 {
-    SSL_SESSION *session; /* borrowed */
+    SSL_SESSION *session = SSL_get_session(ssl); /* borrowed */
 
+    if (!keep || !rule_holds(ssl, connection))
+        return leave_no_session(ssl);
     if (SSL_version(ssl) >= TLS1_3_VERSION)
-        return keep ? 1 : SSL_set_num_tickets(ssl, 0);
-    session = SSL_get_session(ssl);
+        return 1;
+    return session != NULL && ccert_session_shorten(session, connection->expiry);
+}
+
+/* on_new_ticket - the session is one that no other thread sees yet.  TLS 1.2 keeps a session's
+ * start, and ccert_session_limit has seen it. */
+static int on_new_ticket(SSL *ssl, void *arg)
+{
+    SSL_SESSION *session = SSL_get_session(ssl);                     /* borrowed */
+    const ccert_connection *connection = ccert_connection_peek(ssl); /* borrowed */
+    int64_t expiry;
+
     if (session == NULL)
         return 0;
-    if (keep)
-        return shorten(session, connection->expiry);
-    return never_resume(session) && SSL_SESSION_set1_id(session, never_resumed, 0);
+    if (connection == NULL && atomic_load(&((ccert_context *)arg)->policy) == NULL)
+        return 1; /* detached */
+    if (!rule_holds(ssl, connection))
+        return ccert_session_void(session);
+    if (SSL_version(ssl) < TLS1_3_VERSION)
+        return 1;
+    expiry = connection->verified ? connection->expiry : ccert_session_expiry(ssl, session);
+    return SSL_SESSION_set1_ticket_appdata(session, &expiry, sizeof(expiry))
+           && ccert_session_shorten(session, expiry);
 }
+
+/* -- the SSL_CTX -- */
 
 int ccert_session_configure(SSL_CTX *ctx, ccert_context *context)
 {
@@ -229,6 +262,8 @@ int ccert_session_configure(SSL_CTX *ctx, ccert_context *context)
     if (num_tickets > 1 && !SSL_CTX_set_num_tickets(ctx, 1))
         return 0;
     SSL_CTX_set_client_hello_cb(ctx, on_client_hello, context);
+    SSL_CTX_set_info_callback(ctx, on_info);
+    SSL_CTX_set_record_padding_callback_arg(ctx, context);
     context->saved_num_tickets = num_tickets;
     context->saved_options = SSL_CTX_get_options(ctx) & SSL_OP_NO_TICKET;
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);

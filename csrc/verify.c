@@ -108,20 +108,22 @@ static void record_issuer(X509_STORE_CTX *sc, bool trusted, ccert_connection *co
 static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool trusted,
                   bool swapped)
 {
-    ccert_connection *connection = ccert_connection_get0(ssl); /* borrowed */
+    ccert_connection *connection = ccert_connection_peek(ssl); /* borrowed */
 
-    if (connection == NULL)
-        return 0;
-    if (policy == NULL && connection->generation == 0)
+    if (connection == NULL && policy == NULL)
         return 1;
+    if (connection == NULL && (connection = ccert_connection_get0(ssl)) == NULL)
+        return 0;
+    if (policy != NULL) { /* an sni_callback may have chosen another than the ClientHello met */
+        connection->trust_server_ccerts = policy->trust_server_ccerts;
+        connection->observe = policy->observe;
+    }
     connection->verified = true;
     connection->swapped = swapped;
     connection->error_depth = X509_STORE_CTX_get_error_depth(sc);
     record_issuer(sc, trusted, connection);
     connection->expiry = chain_expiry(sc);
-    return ccert_session_limit(ssl, connection,
-                               trusted && policy != NULL
-                                   && connection->generation == policy->generation && is_small(sc));
+    return ccert_session_limit(ssl, connection, trusted && is_small(sc));
 }
 
 /* may_go_on - with a certificate that is not trusted: "ask", and nobody has become stricter since

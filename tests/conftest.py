@@ -15,6 +15,7 @@ import pki
 import pytest
 from cases import Chain, Clique
 from foreign import ForeignClient
+from sessions import NO_TICKET
 
 import ccert
 
@@ -149,3 +150,26 @@ def pin(version):
             context.minimum_version = context.maximum_version = version
 
     return pin
+
+
+@pytest.fixture(params=["stateful", "stateless"])
+def keep(request):
+    """Return a function that makes a context keep its sessions in memory or in tickets."""
+
+    def keep(context: ssl.SSLContext) -> None:
+        if request.param == "stateless":
+            context.options &= ~NO_TICKET
+            context.num_tickets = 2
+        else:
+            assert context.options & NO_TICKET
+            assert context.num_tickets == 1
+
+    return keep
+
+
+@pytest.fixture
+def member(host, clique, pin):
+    """A client that lists serverAuth only."""
+    client = host.client(clique.leaf())
+    pin(client)
+    return client

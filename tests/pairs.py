@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import ssl
 from typing import TYPE_CHECKING
@@ -111,10 +112,26 @@ def _drain(client: End) -> None:
         client.error = error
 
 
+def is_closed(tls: ssl.SSLObject) -> bool:
+    """Tell whether an end can neither read nor write."""
+    try:
+        tls.read(1)
+    except ssl.SSLZeroReturnError:
+        pass
+    except ssl.SSLWantReadError:
+        return False
+    else:
+        return False
+    with contextlib.suppress(ssl.SSLZeroReturnError, ssl.SSLError):
+        tls.write(b"x")
+        return False
+    return True
+
+
 def handshake(
     server: ssl.SSLContext, client: ssl.SSLContext, *, chunk: int | None = None, **kwargs
 ) -> Pair:
     pair = finish(begin(server, client, **kwargs), chunk=chunk)
-    if pair.completed:
+    if pair.completed and not is_closed(pair.server.tls):
         pair.round_trip()
     return pair

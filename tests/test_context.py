@@ -1,10 +1,13 @@
 """Contexts: what attaching changes, what it keeps, and what it refuses, in words that help."""
 
+import concurrent.futures
+import functools
 import gc
 import os
 import ssl
 import stat
 import subprocess
+import weakref
 
 import pairs
 import pki
@@ -456,6 +459,62 @@ def test_hashed_directory(host, clique, tmp_path):
     assert ccert.peer(pair.server.tls).trusted_as_server
 
 
+def test_directory_with_one_name_twice(host, clique, tmp_path):
+    """While a CA changes its key, threads that come first all get the verdict that one gets."""
+    roots = [pki.issue("One Root", ca=True) for _ in range(4)]
+    for number, root in enumerate(roots):
+        (tmp_path / f"{number}.pem").write_bytes(root.pem)
+    subprocess.run(["openssl", "rehash", tmp_path], check=True)
+    clients = [host.client(clique.anchored(root)) for root in roots]
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        for _ in range(20):
+            context = ccert.ServerContext(
+                host.certfile, host.keyfile, capath=tmp_path, trust_server_ccerts=True
+            )
+            pairs_ = threads.map(functools.partial(pairs.handshake, context), clients * 2)
+            assert {ccert.peer(pair.server.tls).trust for pair in pairs_} == {Trust.TRUSTED}
+
+
+@pytest.mark.parametrize("named", ["0", "1", "wrong"])
+def test_directory_as_openssl_finds_it(host, clique, tmp_path, named):
+    """A file that OpenSSL would not find, by its number or its hash, trusts nobody."""
+    (tmp_path / "other.pem").write_bytes(pki.issue("Other Root", ca=True).pem)
+    subprocess.run(["openssl", "rehash", tmp_path], check=True)
+    root, leaf = host.write("root.pem", clique.root.pem), clique.leaf()
+    command = ["openssl", "x509", "-in", root, "-noout", "-hash"]
+    hashed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    name = "01234567.0" if named == "wrong" else f"{hashed}.{named}"
+    (tmp_path / name).write_bytes(clique.root.pem)
+    context = ccert.ServerContext(
+        host.certfile, host.keyfile, capath=tmp_path, trust_server_ccerts=True
+    )
+    peer = ccert.peer(pairs.handshake(context, host.client(leaf)).server.tls)
+    judge = subprocess.run(
+        [
+            "openssl", "verify", "-no-CAfile", "-no-CAstore", "-purpose", "sslserver",
+            "-CApath", tmp_path, "-untrusted", host.write("ca.pem", clique.ca.pem),
+            host.write("leaf.pem", leaf.sent[0].pem),
+        ],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert (peer.trust is Trust.TRUSTED) is (judge.returncode == 0) is (named == "0")
+
+
+def test_an_applications_class_is_not_kept_alive(host):
+    """Contexts whose classes come and go leave none behind."""
+    class_of = weakref.WeakSet()
+    for _ in range(3):
+        own = type("Own", (ssl.SSLObject,), {})
+        context = host.stock()
+        context.sslobject_class = own
+        ccert.attach(context, client_certs="ask")
+        assert context.sslobject_class is not own
+        class_of.add(own)
+        del own, context
+        gc.collect()
+    assert not class_of
+
+
 def test_certificates_as_data(host, clique):
     """cadata takes PEM text and DER octets."""
     for cadata in (clique.root.pem.decode(), clique.root.der):
@@ -501,12 +560,13 @@ def test_peer_after_unwrap(host, clique):
 
 
 def test_peer_of_an_unattached_context(host, clique):
-    """An object of a stock context names the remedy, on either side of a handshake."""
+    """An object of a stock context names the remedy; the client's end says that it is that."""
     context = host.stock(clique.root.pem)
     pair = pairs.handshake(context, host.client())
-    for tls in (pair.server.tls, pair.client.tls):
-        with pytest.raises(CcertError, match=r"not attached to: use ccert.ServerContext, or"):
-            ccert.peer(tls)
+    with pytest.raises(CcertError, match=r"not attached .*: use ccert.ServerContext, or"):
+        ccert.peer(pair.server.tls)
+    with pytest.raises(CcertError, match="the client's end"):
+        ccert.peer(pair.client.tls)
 
 
 def test_peer_of_a_context_detached_before_the_handshake(host, clique):

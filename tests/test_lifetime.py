@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+import random
 import socket
 import ssl
 import subprocess
@@ -16,7 +17,7 @@ import pki
 import pytest
 
 import ccert
-from ccert import _openssl
+from ccert import Trust
 
 
 def _rss() -> int:
@@ -94,15 +95,34 @@ def test_objects_and_contexts_in_any_order(host, clique):
     assert ccert.stats(context).verified == 1
 
 
-def test_openssls_free_hook_empties_the_pointer(host, clique):
-    """What Python remembers of a connection does not dangle once OpenSSL has freed it."""
-    pair = pairs.handshake(host.context(clique.root.pem), host.client(clique.leaf()))
-    remembered = pair.server.tls._ccert_connection
-    assert _openssl.peer_facts(remembered)["resumed"] is False
-    del pair
-    gc.collect()
-    with pytest.raises(ccert.CcertError, match="closed"):
-        _openssl.peer_facts(remembered)
+def test_an_address_used_again_finds_no_old_record(host, clique):
+    """A new object at a freed one's address has no verdict until it has shaken hands itself."""
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    client = host.client(clique.leaf())
+    used_again = 0
+    for _ in range(20):
+        pair = pairs.handshake(context, client)
+        assert ccert.peer(pair.server.tls).trusted_as_server
+        address = id(pair.server.tls._sslobj)
+        del pair
+        new = [pairs.begin(context, client).server.tls for _ in range(10)]
+        for tls in new:
+            with pytest.raises(ccert.CcertError, match="has not finished"):
+                ccert.peer(tls)
+        used_again += address in {id(tls._sslobj) for tls in new}
+    assert used_again
+
+
+def test_many_connections_are_told_apart(host, clique):
+    """Each of many open connections, in whatever order it ends, has its own verdict."""
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    clients = [host.client(clique.leaf()), host.client(clique.leaf(eku=[pki.EMAIL])), host.client()]
+    open_pairs = [(i % 3, pairs.handshake(context, clients[i % 3])) for i in range(300)]
+    random.Random(1).shuffle(open_pairs)
+    words = [Trust.TRUSTED, Trust.UNTRUSTED, Trust.ANONYMOUS]
+    while open_pairs:
+        assert all(ccert.peer(p.server.tls).trust is words[kind] for kind, p in open_pairs[::25])
+        del open_pairs[::7]
 
 
 def test_other_objects_of_the_thread_are_not_confused(host, clique):

@@ -313,7 +313,8 @@ def test_system_cas(context, system, roots, tmp_path, setting):
     directory = tmp_path / "directory"
     directory.mkdir()
     for number, root in enumerate(roots):
-        (directory / f"{number:08x}.0").write_bytes(root)
+        (directory / f"{number}.pem").write_bytes(root)
+    subprocess.run(["openssl", "rehash", directory], check=True)
     for cas in (
         {},
         {"smtpd_tls_CAfile": system},

@@ -14,12 +14,12 @@ import ccert
 from ccert import Trust
 
 
-def _crl(issuer: pki.Certificate, *revoked: pki.Certificate) -> bytes:
+def crl(issuer: pki.Certificate, *revoked: pki.Certificate, age=pki.DAY) -> bytes:
     now = datetime.datetime.now(datetime.timezone.utc)
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.name)
-        .last_update(now - pki.DAY)
+        .last_update(now - age)
         .next_update(now + pki.DAY)
     )
     for certificate in revoked:
@@ -39,7 +39,7 @@ def test_revocation_lists(host, clique, mode, version):
     good, revoked = clique.leaf(), clique.leaf()
     context = host.context(clique.root.pem, client_certs=mode, trust_server_ccerts=True)
     context.minimum_version = context.maximum_version = version
-    context.load_verify_locations(host.write("crl.pem", _crl(clique.ca, revoked.sent[0])))
+    context.load_verify_locations(host.write("crl.pem", crl(clique.ca, revoked.sent[0])))
     context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     assert ccert.peer(pairs.handshake(context, host.client(good)).server.tls).trusted_as_server
     pair = pairs.handshake(context, host.client(revoked))

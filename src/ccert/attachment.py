@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
 from ccert.errors import ConfigError
-from ccert.objects import remembering
+from ccert.objects import guarded
 from ccert.settings import VERIFY_MODES, check_settings, warn_of_many_anchors
 
 if TYPE_CHECKING:
     from ccert.settings import ClientCerts, TrustServerCcerts
 
-__all__ = ["Stats", "attach", "detach", "install", "stats"]
+__all__ = ["Stats", "attach", "detach", "install", "renew", "stats"]
 
 
 @dataclasses.dataclass
 class _Attachment:
     ssl_ctx: Any  # cdata; lives as long as Python's context
     ask: bool
-    sslobject_class: type  # as they were before
-    sslsocket_class: type
+    sslobject_class: tuple[type, type]  # as it was before, and ours
+    sslsocket_class: tuple[type, type]
 
 
 _ATTRIBUTE = "_ccert_attachment"  # of the context: not a mapping, whose keys may compare equal
@@ -63,13 +63,13 @@ def attach(
 ) -> None:
     """Attach ccert to a server context that you already have.
 
-    Do so before serving, and attach the context that listens: where its ``sni_callback`` switches
-    from a context without ccert to one with it, sessions of the first are not kept from the second.
-    Attaching again replaces the settings, at any time, safely, and flushes
-    the sessions; do that after changing the context's CAs or CRLs.  Sessions are kept in memory
+    Do so before serving.  Attaching again replaces the settings, at any time, safely, and ends the
+    sessions; do that after changing the context's CAs or CRLs.  Sessions are kept in memory
     from now on, with one ticket a handshake, unless you change ``context.options`` and
-    ``context.num_tickets`` afterwards.  A verify callback that somebody else registered with
-    ``SSL_CTX_set_cert_verify_callback`` is overwritten; OpenSSL does not let us see it.
+    ``context.num_tickets`` afterwards.  A connection that an ``sni_callback`` switches to another
+    context than the one that listens leaves no session.  A verify callback that somebody else
+    registered with ``SSL_CTX_set_cert_verify_callback`` is overwritten, and so is an info callback;
+    OpenSSL does not let us see the first.
 
     .. warning::
         See :class:`ServerContext` for what ``trust_server_ccerts`` and "ask" mean.
@@ -82,8 +82,10 @@ def attach(
         trust_server_ccerts: as for :class:`ServerContext`.
         verify_depth: as for :class:`ServerContext`.
 
-    It cannot tell whether any CA is trusted, nor count those of a CA directory: OpenSSL reads them
-    when a chain needs them.
+    It cannot tell whether any CA is trusted, nor count those of a CA directory that you loaded as
+    ``capath``: OpenSSL reads them when a chain needs them.  That look-up has a race: while threads
+    look for CAs of one name (a CA that changes its key) for the first time, some chains that are
+    trusted are refused.  :class:`ServerContext` reads its ``capath`` at once.
 
     Raises:
         ConfigError: a setting is unusable, or the context is for clients or, with
@@ -111,17 +113,16 @@ def attach(
         "ask" if client_certs is None else client_certs, trust_server_ccerts, verify_depth
     )
     anchors = context.cert_store_stats()["x509"]
-    install(context, client_certs, trust_server_ccerts, verify_depth, anchors=anchors, sources=b"")
+    install(context, client_certs, trust_server_ccerts, verify_depth, anchors=anchors)
 
 
-def install(  # noqa: PLR0913 - attach()'s, and what only ServerContext knows
+def install(
     context: ssl.SSLContext,
     client_certs: str | None,
     trust_server_ccerts: TrustServerCcerts,
     verify_depth: int,
     *,
     anchors: int,
-    sources: bytes,
 ) -> Any:  # noqa: ANN401 - cdata
     """Attach with settings that have been checked; return the ``SSL_CTX *``.
 
@@ -131,16 +132,14 @@ def install(  # noqa: PLR0913 - attach()'s, and what only ServerContext knows
         trust_server_ccerts: see attach().
         verify_depth: see attach().
         anchors: how many CAs are trusted.
-        sources: what names them, for the session id context.
     """
     warn_of_many_anchors(trust_server_ccerts, anchors, stacklevel=4)
     with _lock:
-        classes = remembering(context.sslobject_class), remembering(context.sslsocket_class)
         attachment = vars(context).get(_ATTRIBUTE) or _Attachment(
-            ssl_ctx=_ssl_ctx(context),
+            ssl_ctx=_openssl.find_ssl_ctx(context),
             ask=False,
-            sslobject_class=context.sslobject_class,
-            sslsocket_class=context.sslsocket_class,
+            sslobject_class=(context.sslobject_class, guarded(context.sslobject_class)),
+            sslsocket_class=(context.sslsocket_class, guarded(context.sslsocket_class)),
         )
         # "ask" stays "ask" unless the mode was changed: then that is the newer wish
         keeps_asking = attachment.ask and context.verify_mode is ssl.CERT_OPTIONAL
@@ -150,11 +149,11 @@ def install(  # noqa: PLR0913 - attach()'s, and what only ServerContext knows
             trust_server_ccerts=trust_server_ccerts,
             ask=ask,
             verify_depth=verify_depth,
-            trust_sources=sources,
         )
         if client_certs is not None:
             context.verify_mode = VERIFY_MODES[client_certs]
-        context.sslobject_class, context.sslsocket_class = classes
+        context.sslobject_class = guarded(context.sslobject_class)
+        context.sslsocket_class = guarded(context.sslsocket_class)
         attachment.ask = ask
         setattr(context, _ATTRIBUTE, attachment)
     return attachment.ssl_ctx
@@ -172,11 +171,19 @@ def detach(context: ssl.SSLContext) -> None:
     with _lock:
         attachment = _attachment(context)
         _openssl.remove(attachment.ssl_ctx)
-        if context.sslobject_class is remembering(attachment.sslobject_class):
-            context.sslobject_class = attachment.sslobject_class
-        if context.sslsocket_class is remembering(attachment.sslsocket_class):
-            context.sslsocket_class = attachment.sslsocket_class
+        for name in ("sslobject_class", "sslsocket_class"):
+            before, ours = getattr(attachment, name)
+            if getattr(context, name) is ours:
+                setattr(context, name, before)
         delattr(context, _ATTRIBUTE)
+
+
+def renew(context: ssl.SSLContext) -> None:
+    """End the sessions of a context, if ccert is attached: what it judges by has changed."""
+    with _lock:
+        attachment: _Attachment | None = vars(context).get(_ATTRIBUTE)
+        if attachment is not None:
+            _openssl.renew(attachment.ssl_ctx)
 
 
 def stats(context: ssl.SSLContext) -> Stats:
@@ -195,14 +202,3 @@ def _attachment(context: ssl.SSLContext) -> _Attachment:
     if attachment is None:
         raise ConfigError("ccert is not attached to this context")
     return attachment
-
-
-def _ssl_ctx(context: ssl.SSLContext) -> Any:  # noqa: ANN401 - cdata
-    """Find the ``SSL_CTX`` by making a throw-away ``SSL``; see ``csrc/probe.c``.
-
-    With ssl's own class, whatever the context's: an application's might make other objects.
-    """
-    create: Any = ssl.SSLObject._create  # type: ignore[attr-defined] # noqa: SLF001 - see above
-    with _openssl.Probe() as probe:
-        throw_away = create(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True, context=context)
-        return probe.ssl_ctx(throw_away._sslobj)  # noqa: SLF001 - what OpenSSL points at

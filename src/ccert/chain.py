@@ -6,7 +6,6 @@ The function that decides is the one that handshakes call (``csrc/chain.c``).
 from __future__ import annotations
 
 import collections
-import contextlib
 import datetime
 import os
 import threading
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
 from ccert.errors import ConfigError
-from ccert.files import anchors_in_directory, load_anchors, read_chain, read_file
+from ccert.files import load_anchors, read_chain, read_file
 from ccert.observation import observe
 from ccert.settings import check_settings, warn_of_many_anchors
 from ccert.verdict import Trust, Verdict
@@ -105,24 +104,18 @@ class ChainVerifier:
         self._trust_server_ccerts = trust_server_ccerts
         self._verifier = _openssl.Verifier.new(verify_depth=verify_depth, auth_level=auth_level)
         self._certificates = _Certificates()
-        # OpenSSL reads a directory's files one after the other, and other threads that look for
-        # the same name meanwhile find some of them: they would refuse what one alone trusts.
-        self._turn = threading.Lock() if capath is not None else contextlib.nullcontext()
         load_anchors(self, cafile, capath, cadata)
-        count = self._verifier.anchors() + (anchors_in_directory(capath) if capath else 0)
-        warn_of_many_anchors(trust_server_ccerts, count, stacklevel=3)
+        warn_of_many_anchors(trust_server_ccerts, self._verifier.anchors(), stacklevel=3)
 
     def load_verify_locations(
         self,
         cafile: StrPath | None = None,
-        capath: StrPath | None = None,
+        *,
         cadata: str | bytes | None = None,
     ) -> None:
         """Trust more CAs, as ``ssl.SSLContext`` does; not while another thread verifies."""
-        if cafile is not None or capath is not None:
-            self._verifier.load(
-                *(os.fsencode(path) if path is not None else None for path in (cafile, capath))
-            )
+        if cafile is not None:
+            self._verifier.load(os.fsencode(cafile))
         if cadata is not None:
             if isinstance(cadata, str) and "-----BEGIN TRUSTED " in cadata:
                 raise ConfigError("trust settings are for OpenSSL's file loader: give cafile=")
@@ -163,10 +156,9 @@ class ChainVerifier:
             except ConfigError as error:
                 return _undecodable(depth, str(error))
         on = self._trust_server_ccerts is True
-        with self._turn:
-            verdict = Verdict(**self._verifier.verify(decoded, moment, trust_server_ccerts=on))
+        verdict = Verdict(**self._verifier.verify(decoded, moment, trust_server_ccerts=on))
         if self._trust_server_ccerts == "observe":
-            observe(verdict, self._verifier, ders, moment, self._turn)
+            observe(verdict, self._verifier, ders, moment)
         return verdict
 
 

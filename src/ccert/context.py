@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
-from ccert.attachment import install
-from ccert.files import anchors_in_directory, load_anchors, load_identity
+from ccert.attachment import install, renew
+from ccert.ca_directory import hashed_files
+from ccert.files import load_anchors, load_identity
 from ccert.settings import check_effect_without_anchors, check_settings
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ccert.settings import ClientCerts, TrustServerCcerts
 
 __all__ = ["ServerContext"]
+
+_JUDGES_BY = {"verify_flags", "verify_mode"}
 
 
 class ServerContext(ssl.SSLContext):
@@ -42,7 +44,8 @@ class ServerContext(ssl.SSLContext):
         password: of the key, as for ``ssl.SSLContext.load_cert_chain``; an encrypted key without a
             password is an error, never a prompt.
         cafile: trusted CAs, PEM; also named to clients, so that they choose a fitting certificate.
-        capath: trusted CAs, a directory made by ``openssl rehash``.
+        capath: trusted CAs and CRLs, a directory made by ``openssl rehash``; read now, once, and
+            not named to clients.
         cadata: trusted CAs, PEM text or DER bytes.
         client_certs: "ask" as above (Postfix: ``smtpd_tls_ask_ccert``); "optional": a handshake
             with an untrusted certificate fails, one without a certificate does not
@@ -83,15 +86,45 @@ class ServerContext(ssl.SSLContext):
         if cafile is None and capath is None and cadata is None:
             check_effect_without_anchors(client_certs, trust_server_ccerts)
         load_identity(self, certfile, keyfile, password)
-        load_anchors(self, cafile, capath, cadata)
+        load_anchors(self, cafile, None, cadata)
+        _openssl.send_ca_names(_openssl.find_ssl_ctx(self))
+        load_anchors(self, None, capath, None)
         self.options |= ssl.OP_NO_RENEGOTIATION
-        anchors = self.cert_store_stats()["x509"] + (anchors_in_directory(capath) if capath else 0)
-        ssl_ctx = install(
-            self,
-            client_certs,
-            trust_server_ccerts,
-            verify_depth,
-            anchors=anchors,
-            sources=b"\0".join(os.fsencode(path or "") for path in (cafile, capath)),
-        )
-        _openssl.send_ca_names(ssl_ctx)
+        anchors = self.cert_store_stats()["x509"]
+        install(self, client_certs, trust_server_ccerts, verify_depth, anchors=anchors)
+
+    def load_verify_locations(
+        self,
+        cafile: Any = None,  # noqa: ANN401 - ssl's own
+        capath: Any = None,  # noqa: ANN401 - likewise
+        cadata: Any = None,  # noqa: ANN401 - likewise
+    ) -> None:
+        """Trust more CAs, or load CRLs, as ``ssl.SSLContext`` does, and end all sessions.
+
+        A directory is read here and now.
+        """
+        if capath is None or cafile is not None or cadata is not None:
+            super().load_verify_locations(cafile, None, cadata)
+        for path in hashed_files(capath) if capath is not None else ():
+            super().load_verify_locations(path)
+        renew(self)
+
+    def load_default_certs(self, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
+        """Trust the system's CAs, as ``ssl.SSLContext`` does, and end all sessions."""
+        super().load_default_certs(purpose)
+        renew(self)
+
+    def set_default_verify_paths(self) -> None:
+        """Trust OpenSSL's default CAs, as ``ssl.SSLContext`` does, and end all sessions."""
+        super().set_default_verify_paths()
+        renew(self)
+
+    def get_ca_certs(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
+        """Tell the trusted CAs, as ``ssl.SSLContext`` does."""
+        method: Any = super().get_ca_certs
+        return _openssl.decode(None, lambda: method(binary_form), [])
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name in _JUDGES_BY:
+            renew(self)

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Protocol
 
 from ccert import _openssl
+from ccert.ca_directory import hashed_files
 from ccert.errors import ConfigError
 
 __all__ = [
     "Anchors",
     "Password",
     "StrPath",
-    "anchors_in_directory",
     "load_anchors",
     "load_identity",
     "read_chain",
@@ -38,7 +38,6 @@ _NO_CERTIFICATE = (
     "no PEM certificate found; if it is DER, convert it with openssl x509 -inform DER -in FILE"
 )
 _LARGEST = 64 << 20  # octets of a file
-_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
 
 
 def load_identity(
@@ -99,7 +98,7 @@ class Anchors(Protocol):
     def load_verify_locations(
         self,
         cafile: StrPath | None = None,
-        capath: StrPath | None = None,
+        *,
         cadata: str | bytes | None = None,
     ) -> None:
         """Load with OpenSSL's own loader; raise ssl.SSLError or ValueError."""
@@ -116,7 +115,7 @@ def load_anchors(
     Args:
         anchors: where to.
         cafile: a PEM file; TRUSTED CERTIFICATE blocks keep their trust settings (x509(1)).
-        capath: a directory made by ``openssl rehash``; read when a chain needs it.
+        capath: a directory made by ``openssl rehash``; read here and now, CRLs included.
         cadata: PEM text or DER bytes.
 
     Raises:
@@ -126,17 +125,10 @@ def load_anchors(
         text = _read_text("CA file", cafile)
         if not _CERTIFICATE.search(text):
             raise ConfigError(f"CA file {cafile}: {_NO_CERTIFICATE}")
-        try:
-            anchors.load_verify_locations(cafile=cafile)
-        except (ssl.SSLError, ValueError) as error:
-            problem = _broken_certificate(text) or _words(error)
-            raise ConfigError(f"CA file {cafile}: {problem}") from error
+        _load_file(anchors, cafile)
     if capath is not None:
-        if not anchors_in_directory(capath):
-            raise ConfigError(
-                f"CA directory {capath}: no hashed certificate found; run openssl rehash {capath}"
-            )
-        anchors.load_verify_locations(capath=capath)
+        for path in hashed_files(capath):
+            _load_file(anchors, path)
     if cadata is not None:
         if isinstance(cadata, bytes) and b"-----BEGIN " in cadata:
             raise ConfigError("cadata: bytes are DER; decode PEM to str")
@@ -148,18 +140,12 @@ def load_anchors(
             raise ConfigError(f"cadata: {_words(error)}") from error
 
 
-def anchors_in_directory(capath: StrPath) -> int:
-    """Count the files in a CA directory that OpenSSL would look at."""
-    if not isinstance(capath, str | os.PathLike):
-        raise TypeError(f"CA directory: a path is wanted, not {type(capath).__name__}")
-    if os.pathsep in os.fspath(capath):
-        raise ConfigError(f"CA directory {capath}: OpenSSL takes {os.pathsep!r} for a list's")
+def _load_file(anchors: Anchors, path: StrPath) -> None:
     try:
-        return sum(bool(_HASHED.fullmatch(name)) for name in os.listdir(capath))  # noqa: PTH208
-    except OSError as error:
-        raise ConfigError(f"CA directory {capath}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"CA directory {capath!r}: {error}") from error
+        anchors.load_verify_locations(cafile=path)
+    except (ssl.SSLError, ValueError) as error:
+        problem = _broken_certificate(_read_text("CA file", path)) or _words(error)
+        raise ConfigError(f"CA file {path}: {problem}") from error
 
 
 def read_chain(what: str, chain: bytes) -> list[bytes]:

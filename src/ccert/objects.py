@@ -1,4 +1,4 @@
-"""Python's TLS objects, with a memory: which ``SSL`` of OpenSSL is behind each.
+"""Python's TLS objects on attached contexts: what is behind them, and what they may do.
 
 ``ssl.SSLContext.sslobject_class`` and ``sslsocket_class`` are documented for subclasses like these.
 An application's own classes are subclassed in turn, not replaced.
@@ -6,15 +6,15 @@ An application's own classes are subclassed in turn, not replaced.
 
 from __future__ import annotations
 
-import functools
 import re
 import ssl
-from typing import Any, cast
+import weakref
+from typing import Any
 
-from ccert._openssl import Probe, peer_facts
+from ccert._openssl import decode, peer_facts
 from ccert.errors import CcertError
 
-__all__ = ["connection_facts", "is_host_name", "remembering"]
+__all__ = ["connection_facts", "guarded", "is_host_name"]
 
 # Postfix's valid_hostname(): anything else it does not accept as a name, and nothing else may
 # reach a log line.
@@ -22,18 +22,8 @@ _LABEL = r"\w([\w-]{0,61}\w)?"
 _HOSTNAME = re.compile(rf"(?!.{{256}})(?![\d.]+$){_LABEL}(\.{_LABEL})*", re.ASCII)
 
 
-class _Remembers:
-    _ccert_connection: Any = None
-    _ccert_accepts_names = False
-
-    @classmethod
-    def _create(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - ssl's own signature
-        with Probe() as probe:
-            self = super()._create(*args, **kwargs)  # type: ignore[misc] # of the ssl class
-            if self._sslobj is not None:  # else it listens: its connections come by accept()
-                self._ccert_connection = probe.connection(self._sslobj)
-        self._ccert_accepts_names = kwargs["context"].sni_callback is not None
-        return self
+class _Guarded:
+    """Decodes its peer's certificates without harm to other connections of the thread."""
 
     def getpeercert(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
         """Return {}, "not validated", for names that ssl cannot decode, where ssl raises.
@@ -41,22 +31,51 @@ class _Remembers:
         asyncio asks after each handshake and drops the connection if that raises: any client could
         lose its mail by a name that is not UTF-8, also one whose certificate nobody trusts.
         """
+        method: Any = super().getpeercert  # type: ignore[misc] # of the ssl class
+        nothing: dict[str, Any] | None = None if binary_form else {}
         try:
-            return super().getpeercert(binary_form)  # type: ignore[misc] # of the ssl class
+            return decode(_inner(self), lambda: method(binary_form), nothing)
         except (ssl.SSLError, UnicodeDecodeError):
             if binary_form:
                 raise
-            return {}
+            return nothing
 
 
-def remembering(base: type) -> type:
-    """Return a subclass of ``base``, an ``SSLObject`` or ``SSLSocket``, that remembers its SSL."""
-    return base if issubclass(base, _Remembers) else _subclass(cast("Any", base))
+class _GuardedChains(_Guarded):
+    """Likewise, where ``ssl`` tells chains, too: from Python 3.13 on."""
+
+    def get_verified_chain(self) -> Any:  # noqa: ANN401 - ssl's own
+        return decode(_inner(self), super().get_verified_chain, [])  # type: ignore[misc] # likewise
+
+    def get_unverified_chain(self) -> Any:  # noqa: ANN401 - ssl's own
+        return decode(_inner(self), super().get_unverified_chain, [])  # type: ignore[misc]
 
 
-@functools.cache
+def _inner(tls: object) -> object:
+    return getattr(tls, "_sslobj", None)
+
+
 def _subclass(base: type) -> type:
-    return type(base.__name__, (_Remembers, base), {"__module__": base.__module__})
+    guard = _GuardedChains if hasattr(base, "get_verified_chain") else _Guarded
+    return type(base.__name__, (guard, base), {"__module__": base.__module__})
+
+
+# an application's classes may come and go, ssl's stay
+_subclasses: weakref.WeakKeyDictionary[type, weakref.ref[type]] = weakref.WeakKeyDictionary()
+_SSLS: tuple[type, ...] = (ssl.SSLObject, ssl.SSLSocket)
+_OF_SSL = {base: _subclass(base) for base in _SSLS}
+
+
+def guarded(base: type) -> type:
+    """Return the guarded subclass of ``base``, an ``SSLObject`` or ``SSLSocket``."""
+    if issubclass(base, _Guarded):
+        return base
+    known = _subclasses.get(base)
+    subclass = _OF_SSL.get(base) or (known() if known else None)
+    if subclass is None:
+        subclass = _subclass(base)
+        _subclasses[base] = weakref.ref(subclass)
+    return subclass
 
 
 def is_host_name(text: str) -> bool:
@@ -76,24 +95,15 @@ def connection_facts(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> dict[str, Any
             f"peer() takes an ssl.SSLObject or ssl.SSLSocket, not {type(ssl_object).__name__}; "
             'an asyncio transport has it as get_extra_info("ssl_object"), which is None before TLS'
         )
-    if not isinstance(ssl_object, _Remembers):
-        raise CcertError(
-            "this TLS object was made by a context that ccert was not attached to: "
-            "use ccert.ServerContext, or ccert.attach(context) before the connection is made; "
-            "or it is the client's end"
-        )
-    alive = getattr(ssl_object, "_sslobj", None)  # holds the SSL meanwhile
-    if alive is None:
+    inner = _inner(ssl_object)  # holds the SSL meanwhile
+    if inner is None:
         raise CcertError(
             "the TLS connection is closed, or was never made "
             "(a listening socket? pass what its accept() returned)"
         )
-    if ssl_object._ccert_connection is None:  # noqa: SLF001 - ours
-        raise CcertError(
-            "the TLS connection is not there yet (within its own sni_callback?), or other TLS "
-            "objects were made while it was made, and it cannot be told from them"
-        )
-    facts = peer_facts(ssl_object._ccert_connection)  # noqa: SLF001 - ours
-    if not ssl_object._ccert_accepts_names or not is_host_name(facts["server_name"]):  # noqa: SLF001
+    if not ssl_object.server_side:
+        raise CcertError("this is the client's end of the TLS connection: peer() is for servers")
+    facts = peer_facts(inner)
+    if not is_host_name(facts["server_name"]):
         facts["server_name"] = ""
     return facts

@@ -10,7 +10,6 @@ from ccert.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
 __all__ = ["observe"]
 
@@ -20,7 +19,6 @@ def observe(
     verifier: _openssl.Verifier,
     chain: Sequence[bytes],
     at: int,
-    turn: AbstractContextManager[object],
 ) -> None:
     """Let a verdict tell what it would be.
 
@@ -29,7 +27,6 @@ def observe(
         verifier: what it was made by.
         chain: DER certificates that can be decoded, leaf first.
         at: the moment that it is for, as a Unix time.
-        turn: to hold while the verifier works.
     """
 
     def would_be() -> Verdict:
@@ -37,7 +34,6 @@ def observe(
         if not _openssl.lists_server_only(decoded[0]):  # then the setting changes nothing
             fields = (field.name for field in dataclasses.fields(Verdict))
             return Verdict(**{name: getattr(verdict, name) for name in fields})
-        with turn:
-            return Verdict(**verifier.verify(decoded, at, trust_server_ccerts=True))
+        return Verdict(**verifier.verify(decoded, at, trust_server_ccerts=True))
 
     vars(verdict)["_would_be"] = would_be  # no field: it neither compares nor prints

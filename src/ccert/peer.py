@@ -6,7 +6,6 @@ services understand them.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from typing import TYPE_CHECKING
@@ -60,14 +59,17 @@ class Peer(Verdict):
     Attributes, besides those of :class:`Verdict`:
         chain: DER certificates as the client sent them, leaf first.  After a resumption by a
             stateless ticket the leaf alone.
-        resumed: True if the session was resumed; the verdict then is that of its first handshake.
+        resumed: True if the session was resumed, and the verdict is that of its first handshake;
+            False again once the client has authenticated anew (post-handshake authentication).
         protocol: such as "TLSv1.3".
         cipher: OpenSSL's name of the cipher suite.
         cipher_bits: secret bits in use.
         cipher_algorithm_bits: secret bits of the algorithm.
         key_exchange: name of the TLS 1.3 group; "" with TLS 1.2.
-        server_signature: :class:`Signature` of the server; None with TLS 1.2 and when resumed.
-        client_signature: likewise of the client; None also without a certificate.
+        server_signature: :class:`Signature` of the server; None with TLS 1.2, and where a session
+            was resumed.
+        client_signature: likewise of the client; None with TLS 1.2, without a certificate and when
+            ``resumed``.
         error_issuer: who issued the certificate at ``error_depth``, in OpenSSL's one line
             ("/CN=Some CA"); "" unless UNTRUSTED, and when resumed.
         server_name: the name that the client asked for (SNI), if the context's ``sni_callback``
@@ -168,5 +170,5 @@ def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
     observer = facts.pop("observer")
     found = Peer(**facts)
     if observer:
-        observe(found, observer, found.chain, int(time.time()), contextlib.nullcontext())
+        observe(found, observer, found.chain, int(time.time()))
     return found

@@ -21,19 +21,19 @@
 
 #define THREADS 16     /* at most */
 #define REMOVE_EVERY 4 /* rounds */
+#define REMEMBERED 8
 
 typedef struct {
     pthread_t thread;
-    ccert_context *context; /* borrowed */
-    uint64_t generation;    /* the last one seen */
-    bool known[2];          /* by trust_server_ccerts, the digest that goes with it: */
-    unsigned char digest[2][CCERT_DIGEST_SIZE];
+    ccert_context *context;                                   /* borrowed */
+    unsigned char instances[REMEMBERED][CCERT_INSTANCE_SIZE]; /* the last ones seen, one a slot */
+    size_t newest;
     size_t seen, detached, faults;
 } reader;
 
 static const ccert_settings settings[] = {
-    {.trust_server_ccerts = 0, .ask = 1, .verify_depth = 9, .trust_sources = ""},
-    {.trust_server_ccerts = 1, .ask = 0, .verify_depth = 9, .trust_sources = ""},
+    {.trust_server_ccerts = 0, .ask = 1, .verify_depth = 9},
+    {.trust_server_ccerts = 1, .ask = 0, .verify_depth = 9},
 };
 
 static atomic_bool stop;
@@ -50,18 +50,23 @@ static void must(bool ok, const char *what)
 
 /* -- readers -- */
 
+static bool is_same(const ccert_policy *policy, const reader *r, size_t i)
+{
+    return memcmp(policy->instance, r->instances[i % REMEMBERED], CCERT_INSTANCE_SIZE) == 0;
+}
+
+/* is_whole - and no older one comes again after a newer one */
 static bool is_whole(reader *r, const ccert_policy *policy)
 {
-    bool trust = policy->trust_server_ccerts;
-    bool newer = policy->generation >= r->generation;
+    bool whole = policy->ask != policy->trust_server_ccerts;
 
-    r->generation = policy->generation;
-    if (!r->known[trust]) {
-        r->known[trust] = true;
-        memcpy(r->digest[trust], policy->digest, CCERT_DIGEST_SIZE);
-    }
-    return newer && policy->ask != trust
-           && memcmp(r->digest[trust], policy->digest, CCERT_DIGEST_SIZE) == 0;
+    if (is_same(policy, r, r->newest))
+        return whole;
+    for (size_t i = 1; i < REMEMBERED; i++)
+        if (is_same(policy, r, r->newest + i))
+            return false;
+    memcpy(r->instances[++r->newest % REMEMBERED], policy->instance, CCERT_INSTANCE_SIZE);
+    return whole;
 }
 
 static void *read_policies(void *arg)

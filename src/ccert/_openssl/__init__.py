@@ -5,28 +5,32 @@ from ccert._openssl.certificate import (
     certificate_expiry,
     certificate_matches,
     lists_server_only,
+    subject_hash,
 )
-from ccert._openssl.facts import peer_facts
+from ccert._openssl.facts import decode, peer_facts
 from ccert._openssl.library import library, ssl_module_file, versions_differ
 from ccert._openssl.pem import pem_certificates
-from ccert._openssl.policy import counters, install, remove, send_ca_names
-from ccert._openssl.probe import Probe
+from ccert._openssl.policy import counters, install, remove, renew, send_ca_names
+from ccert._openssl.probe import find_ssl_ctx
 from ccert._openssl.verifier import Verifier
 
 __all__ = [
-    "Probe",
     "Verifier",
     "certificate",
     "certificate_expiry",
     "certificate_matches",
     "counters",
+    "decode",
+    "find_ssl_ctx",
     "install",
     "library",
     "lists_server_only",
     "peer_facts",
     "pem_certificates",
     "remove",
+    "renew",
     "send_ca_names",
     "ssl_module_file",
+    "subject_hash",
     "versions_differ",
 ]

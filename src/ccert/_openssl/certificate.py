@@ -7,7 +7,13 @@ from typing import Any
 from ccert._openssl.library import ffi, lib, reason
 from ccert.errors import ConfigError
 
-__all__ = ["certificate", "certificate_expiry", "certificate_matches", "lists_server_only"]
+__all__ = [
+    "certificate",
+    "certificate_expiry",
+    "certificate_matches",
+    "lists_server_only",
+    "subject_hash",
+]
 
 
 def certificate(der: bytes) -> Any:  # noqa: ANN401 - cdata
@@ -35,3 +41,8 @@ def certificate_matches(decoded: Any, name: bytes) -> bool:  # noqa: ANN401 - cd
 def lists_server_only(decoded: Any) -> bool:  # noqa: ANN401 - cdata
     """Tell whether a certificate's EKU lists serverAuth and not clientAuth."""
     return bool(lib.ccert_certificate_lists_server_only(decoded))
+
+
+def subject_hash(decoded: Any) -> str:  # noqa: ANN401 - cdata
+    """Return the name that ``openssl rehash`` gives a certificate decoded by certificate()."""
+    return f"{lib.ccert_certificate_subject_hash(decoded):08x}"

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ccert._openssl.library import ffi, lib, reason, text_of
 from ccert._openssl.verifier import Verifier, verdict_facts
 from ccert.errors import CcertError
 
-__all__ = ["peer_facts"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["decode", "peer_facts"]
+
+_T = TypeVar("_T")
 
 _NOT_READY = {
-    lib.CCERT_PEER_GONE: "the TLS connection is closed",
     lib.CCERT_PEER_CLOSED: "the TLS connection is closed",
     lib.CCERT_PEER_HANDSHAKING: "the TLS handshake has not finished, or has failed",
-    lib.CCERT_PEER_UNATTACHED: "ccert was not attached to the context when the handshake began",
+    lib.CCERT_PEER_REFUSED: (
+        "ccert has closed the TLS connection: its session must not resume in this context, for "
+        "this name or any longer; the client's next connection shakes hands in full"
+    ),
 }
+_UNATTACHED = (
+    "ccert was not attached to the context when the handshake began: use ccert.ServerContext, or "
+    "ccert.attach(context) before the connection is made"
+)
 
 
 def _signature(c: Any) -> dict[str, Any] | None:  # noqa: ANN401 - cdata
@@ -23,16 +34,22 @@ def _signature(c: Any) -> dict[str, Any] | None:  # noqa: ANN401 - cdata
     return {**texts, "bits": c.bits} if texts["name"] else None
 
 
-def peer_facts(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
+def peer_facts(inner: Any) -> dict[str, Any]:  # noqa: ANN401 - _ssl._SSLSocket
     """Gather the facts of a finished handshake: the fields of ``ccert.Peer``.
 
     And "observer": if the policy is to observe, the :class:`Verifier` to do so with; else None.
+
+    Args:
+        inner: the object of ``_ssl`` that Python has made around the ``SSL``.
 
     Raises:
         CcertError: there is no finished, open TLS connection to tell about.
     """
     out = ffi.new("ccert_peer **")
-    result = lib.ccert_peer_new(connection, out)
+    result = lib.ccert_peer_new(id(inner), out)
+    if result == lib.CCERT_PEER_UNKNOWN:
+        handshaking = inner.version() is None
+        raise CcertError(_NOT_READY[lib.CCERT_PEER_HANDSHAKING] if handshaking else _UNATTACHED)
     if result != lib.CCERT_PEER_OK:
         raise CcertError(_NOT_READY.get(result) or f"reading the peer's certificate: {reason()}")
     c = ffi.gc(out[0], lib.ccert_peer_free)
@@ -46,5 +63,22 @@ def peer_facts(connection: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
     facts["chain"] = tuple(
         bytes(ffi.buffer(c.der[i], c.der_size[i])) for i in range(c.certificates)
     )
-    facts["observer"] = Verifier.of(connection) if c.observed else None
+    facts["observer"] = Verifier.of(inner) if c.observed else None
     return facts
+
+
+def decode(inner: object, method: Callable[[], _T], refused: _T) -> _T:
+    """Call a method of ``ssl`` that decodes certificates; leave the error queue as it was.
+
+    Malformed extensions leave entries there although the method returns, and the next read of
+    another connection of this thread would take them for its own failure.
+
+    Args:
+        inner: see peer_facts(); None: the certificates are not a peer's.
+        method: what to call.
+        refused: what to return instead for a connection that ccert has closed.
+    """
+    try:
+        return method() if lib.ccert_decoding_begin(0 if inner is None else id(inner)) else refused
+    finally:
+        lib.ccert_decoding_end()

@@ -9,23 +9,17 @@ from ccert._openssl.library import check, ffi, lib
 if TYPE_CHECKING:
     from ccert.settings import TrustServerCcerts
 
-__all__ = ["counters", "install", "remove", "send_ca_names"]
+__all__ = ["counters", "install", "remove", "renew", "send_ca_names"]
 
 
-def install(  # noqa: D417 - the struct's fields, of which one needs words
+def install(
     ssl_ctx: Any,  # noqa: ANN401 - cdata
     *,
     trust_server_ccerts: TrustServerCcerts,
     ask: bool,
     verify_depth: int,
-    trust_sources: bytes,
 ) -> None:
-    """Install or replace the policy of an ``SSL_CTX``; a failure leaves it as it was.
-
-    Args:
-        trust_sources: names of CAfile and CApath, part of the session id context.
-    """
-    sources = ffi.from_buffer(trust_sources)
+    """Install or replace the policy of an ``SSL_CTX``; a failure leaves it as it was."""
     settings = ffi.new(
         "ccert_settings *",
         {
@@ -33,11 +27,14 @@ def install(  # noqa: D417 - the struct's fields, of which one needs words
             "observe": trust_server_ccerts == "observe",
             "ask": ask,
             "verify_depth": verify_depth,
-            "trust_sources": ffi.cast("char *", sources),
-            "trust_sources_size": len(trust_sources),
         },
     )
     check(lib.ccert_policy_install(ssl_ctx, settings), "attaching ccert to the context")
+
+
+def renew(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata
+    """End the sessions of an ``SSL_CTX``: its CAs, CRLs or flags have changed."""
+    check(lib.ccert_policy_renew(ssl_ctx), "ending the context's sessions")
 
 
 def remove(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata

@@ -1,79 +1,50 @@
-"""The ``SSL`` and ``SSL_CTX`` behind Python's objects; see ``csrc/probe.c``."""
+"""The ``SSL_CTX`` behind a Python context; see ``csrc/probe.c``."""
 
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ccert._openssl.library import ffi, lib, library, ssl_module_file
 from ccert.errors import UnsupportedRuntime
 
-if TYPE_CHECKING:
-    from types import TracebackType
+__all__ = ["find_ssl_ctx"]
 
-    from typing_extensions import Self
-
-__all__ = ["Probe"]
+_TRIES = 5
 
 
-class Probe:
-    """Catch the ``SSL`` that this thread makes within a ``with`` block.
+def find_ssl_ctx(context: ssl.SSLContext) -> Any:  # noqa: ANN401 - cdata
+    """Find the ``SSL_CTX *`` behind a server's context, which keeps it.
 
-    OpenSSL itself reports it, see ``csrc/probe.c``.
+    Raises:
+        UnsupportedRuntime: it is not of the libssl that ccert runs on.
     """
-
-    def __init__(self) -> None:
-        self._probe = ffi.new("ccert_probe *")
-
-    def __enter__(self) -> Self:
-        lib.ccert_probe_begin(self._probe)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        lib.ccert_probe_end(self._probe)
-
-    def connection(self, inner: object) -> Any:  # noqa: ANN401 - cdata
-        """Return ccert's record of the ``SSL`` behind a Python object; within the ``with`` block.
-
-        Args:
-            inner: the ``_ssl`` object that Python has made around the ``SSL``.
-
-        Returns:
-            None if it was not made within the block, or too many others were.
-        """
-        ssl_ = lib.ccert_probe_get0_ssl(self._probe, id(inner))
-        if not ssl_:
-            return None
-        connection = lib.ccert_connection_get1(ssl_)
-        if not connection:
-            raise MemoryError
-        return ffi.gc(connection, lib.ccert_connection_free)
-
-    def ssl_ctx(self, inner: object) -> Any:  # noqa: ANN401 - cdata
-        """Return the ``SSL_CTX *`` behind a Python object; within the ``with`` block.
-
-        Args:
-            inner: as for connection().
-
-        Raises:
-            UnsupportedRuntime: it is not of the libssl that ccert runs on.
-        """
-        ssl_ = lib.ccert_probe_get0_ssl(self._probe, id(inner))
-        if ssl_:
-            return lib.ccert_probe_get0_ctx(ssl_)
-        if self._probe.seen:
-            raise UnsupportedRuntime(
-                "this Python's ssl does not tell which SSL is whose (SSL_get_app_data(3)): "
-                "ccert does not know this version of CPython yet"
-            )
+    for _ in range(_TRIES):  # a garbage collection may free many others meanwhile
+        found, others = _probe(context)
+        if found:
+            return found
+    if others:
         raise UnsupportedRuntime(
-            f"Python's ssl runs on its own copy of OpenSSL ({ssl.OPENSSL_VERSION}, "
-            f"{ssl_module_file()}), ccert on another ({', '.join(library())}).  "
-            "Use a Python that is linked with the system's libssl: /usr/bin/python3, or one "
-            "built on this machine (pyenv); static builds, as uv downloads them, cannot work"
+            "this Python's ssl does not tell which SSL is whose (SSL_get_app_data(3)): "
+            "ccert does not know this version of CPython yet"
         )
+    raise UnsupportedRuntime(
+        f"Python's ssl runs on its own copy of OpenSSL ({ssl.OPENSSL_VERSION}, "
+        f"{ssl_module_file()}), ccert on another ({', '.join(library())}).  "
+        "Use a Python that is linked with the system's libssl: /usr/bin/python3, or one "
+        "built on this machine (pyenv); static builds, as uv downloads them, cannot work"
+    )
+
+
+def _probe(context: ssl.SSLContext) -> tuple[Any, bool]:
+    """Make a TLS object and drop it; return the ``SSL_CTX`` seen, and whether any SSL was freed.
+
+    With ssl's own class, whatever the context's: an application's might make other objects.
+    """
+    create: Any = ssl.SSLObject._create  # type: ignore[attr-defined] # noqa: SLF001 - see above
+    throw_away = create(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True, context=context)
+    address = id(throw_away._sslobj)  # noqa: SLF001 - what OpenSSL points at
+    since = lib.ccert_probe_count()  # while it lives, the address is nobody else's
+    del throw_away
+    found = lib.ccert_probe_get0_ctx(since, address)
+    return (found if found != ffi.NULL else None), lib.ccert_probe_count() > since

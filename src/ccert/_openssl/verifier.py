@@ -53,21 +53,20 @@ class Verifier:
         return cls(lib.ccert_verifier_new(verify_depth, auth_level))
 
     @classmethod
-    def of(cls, connection: Any) -> Self:  # noqa: ANN401 - cdata
-        """Make one that verifies as the server of a connection that is open."""
-        return cls(lib.ccert_verifier_of(connection))
+    def of(cls, inner: object) -> Self:
+        """Make one that verifies as the server of a connection; ``inner``: see peer_facts()."""
+        return cls(lib.ccert_verifier_of(id(inner)))
 
-    def load(self, cafile: bytes | None, capath: bytes | None) -> None:
+    def load(self, cafile: bytes) -> None:
         """Load trusted CAs with OpenSSL's own loader."""
-        loaded = lib.ccert_verifier_load(self._verifier, cafile or ffi.NULL, capath or ffi.NULL)
-        check(loaded, "loading trusted CAs")
+        check(lib.ccert_verifier_load(self._verifier, cafile), "loading trusted CAs")
 
     def trust(self, anchor: Any) -> None:  # noqa: ANN401 - cdata
         """Trust a certificate decoded by certificate()."""
         check(lib.ccert_verifier_trust(self._verifier, anchor), "loading trusted CAs")
 
     def anchors(self) -> int:
-        """Count the trusted CAs that are loaded; those of a directory are not yet."""
+        """Count the trusted CAs."""
         return int(lib.ccert_verifier_anchors(self._verifier))
 
     def verify(self, chain: list[Any], at: int, *, trust_server_ccerts: bool) -> dict[str, Any]:
