@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,8 @@ class _Delivery:
                 client,
                 error,
             )
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                return "452 4.3.1 Insufficient system storage"
             return "451 4.3.0 Error: queue file write error"
         _log.info(
             "%s: client=%s, trust=%s, from=<%s>, to=%s, size=%d, delivered as %s",

@@ -49,7 +49,6 @@ class Maildir:
                     raise ConfigError(f"maildir {path}: {directory} is not writable")
         except OSError as error:
             raise ConfigError(f"maildir {path}: {error.strerror}") from error
-        self._maildir = _Mailbox(self.path, create=False)
 
     @property
     def tmp(self) -> Path:
@@ -58,7 +57,7 @@ class Maildir:
 
     def clean(self) -> None:
         """Remove what crashes left in ``tmp`` more than 36 hours ago, as maildir(5) asks."""
-        self._maildir.clean()
+        _Mailbox(self.path, create=False).clean()
 
     def deliver(self, headers: Iterable[str], message: BinaryIO) -> str:
         """Store a message; return its name once it is on disk.
@@ -80,27 +79,42 @@ class Maildir:
             if top and not _BEGINNING.match(message.readline(_MAX_BEGINNING)):
                 top += b"\n"
             message.seek(0)
-            lines = _Headed(top, message)
+            delivery = _Mailbox(self.path, create=False)
             try:
-                name = self._maildir.add(lines)  # type: ignore[arg-type] # it reads lines
+                name = delivery.add(_Headed(top, message))  # type: ignore[arg-type] # it reads lines
             except mailbox.ExternalClashError as error:
                 # no second try: the message has been read
                 raise FileExistsError(f"no unique name to be had in {self.path}") from error
+            finally:
+                delivery.remove_tmp()
         _fsync(self.path / "new")
         return name
 
 
 class _Mailbox(mailbox.Maildir):
-    """The library's, with names that no clock and no other process can make twice.
+    """The library's, for one delivery, with a name that no clock and no other process makes twice.
 
     Its own are made of time, process and a counter, which threads can read at once; where there are
     no hard links it renames, which would replace the other message.
     """
 
+    _tmp: Path | None = None
+
+    def remove_tmp(self) -> None:
+        """Remove what a failed delivery left in ``tmp``: it would keep a full disk full.
+
+        The library does not where the disk fills up only as the file is closed.
+        """
+        if self._tmp:
+            self._tmp.unlink(missing_ok=True)
+
     def _create_tmp(self) -> IO[bytes]:
         host = socket.gethostname().replace("/", r"\057").replace(":", r"\072")
         name = f"{int(time.time())}.R{secrets.token_hex(16)}.{host}"
-        return Path(self._path, "tmp", name).open("xb+")
+        path = Path(self._path, "tmp", name)
+        file = path.open("xb+")
+        self._tmp = path
+        return file
 
 
 def _fsync(directory: Path) -> None:

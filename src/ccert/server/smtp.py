@@ -37,6 +37,7 @@ _JUNK = ("EHLO", "HELO", "HELP", "NOOP", "RSET", "STARTTLS", "VRFY")
 _JUNK_LIMIT = 100  # Postfix: smtpd_junk_command_limit
 _ERROR_LIMIT = 20  # Postfix: smtpd_hard_error_limit
 _RECIPIENT_LIMIT = 1000  # Postfix: smtpd_recipient_limit
+_OVERSHOOT_LIMIT = 1000  # Postfix: smtpd_recipient_overshoot_limit
 
 
 class Envelope(smtp.Envelope):
@@ -96,7 +97,7 @@ class SMTP(Ending):
         self._spool = spool
         self._starttls_timeout = config.smtpd_starttls_timeout
         self.command_size_limits = _Sizes(MAIL=512 + 26 + 17)  # RFC 1870, 3; RFC 6152, 2
-        self._junk = self._errors = 0
+        self._junk = self._errors = self._overshoot = 0
         del self._smtp_methods["AUTH"]
         for name in _JUNK:
             self._smtp_methods[name] = self._counted(self._smtp_methods[name])
@@ -134,11 +135,17 @@ class SMTP(Ending):
         return Envelope()
 
     async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
-        """Add a recipient, up to a limit; "<>" is a sender only."""
+        """Add a recipient, up to a limit; "<>" is a sender only.
+
+        A recipient beyond the limit is no error of the client, which sends it again later, unless
+        there is no end of them.
+        """
         if (self._strip_command_keyword("TO:", arg or "") or "").startswith("<>"):
             await self.push("501 5.1.3 Bad recipient address syntax")
             return
         if len(self.envelope.rcpt_tos) >= _RECIPIENT_LIMIT:
+            self._overshoot += 1
+            self._errors -= self._overshoot <= _OVERSHOOT_LIMIT  # which push() counts
             await self.push("452 4.5.3 Error: too many recipients")
             return
         await super().smtp_RCPT(arg)
