@@ -203,3 +203,26 @@ def test_policy_exchange_with_thread_sanitizer(program, thread_sanitizer):
 def test_policy_exchange_under_valgrind(program):
     """Neither exchanging settings nor freeing the SSL_CTX leaks, installed or removed."""
     _exchange([*VALGRIND, program("policy")], 500)
+
+
+def _register(command, rounds: int) -> None:
+    seen = _numbers(_run(*command, rounds, 4))
+    print(seen)  # noqa: T201 - for pytest -rP
+    assert seen["faults"] == 0
+    assert seen["found"] > 2 * rounds
+    assert seen["missed"] > rounds
+
+
+def test_registry(program):
+    """Each connection is found while it is there, and by no address that is used again later."""
+    _register([program("registry")], 20_000)
+
+
+def test_registry_with_memory_sanitizers(program):
+    """Slots are not freed under those who walk along them, and not lost."""
+    _register([program("registry", *MEMORY)], 5_000)
+
+
+def test_registry_with_thread_sanitizer(program, thread_sanitizer):
+    """Adding, finding and removing are ordered, not just lucky."""
+    _register([program("registry", *thread_sanitizer)], 2_000)
