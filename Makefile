@@ -60,16 +60,16 @@ sanitized: $(VENV)/installed
 
 # Mutated chains, what is trusted of them judged by openssl verify, with the sanitizers on.
 fuzz:
-	CCERT_FUZZ=100000 $(MAKE) sanitize ARGS='-rP -o faulthandler_timeout=0 tests/test_fuzz.py'
+	CCERT_FUZZ=100000 $(MAKE) sanitize ARGS='-rP -o faulthandler_timeout=0 tests/tls/test_fuzz.py'
 
 # Eight minutes of load, then kill -9, then a cut at every octet of a handshake.
 soak: $(VENV)/installed
 	CCERT_LOAD=480 $(PYTEST) -q -s -o faulthandler_timeout=0 -p no:cacheprovider \
-		tests/test_load.py tests/test_faults.py $(ARGS)
+		tests/load $(ARGS)
 
 valgrind: $(VENV)/installed
 	@.ci/packages valgrind
-	CCERT_C_FUZZ_VALGRIND=100000 $(PYTEST) -o faulthandler_timeout=0 tests/test_c.py $(ARGS)
+	CCERT_C_FUZZ_VALGRIND=100000 $(PYTEST) -o faulthandler_timeout=0 tests/c $(ARGS)
 
 bench: $(VENV)/installed
 	@.ci/packages valgrind

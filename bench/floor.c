@@ -119,7 +119,7 @@ int main(int argc, char **argv)
     claims[0] = claim_of(chain[0], chain[1]);
     claims[1] = claim_of(chain[1], root);
     verifier = ccert_verifier_new(9, 2);
-    must(verifier != NULL && ccert_verifier_load(verifier, argv[3], NULL), "load the root");
+    must(verifier != NULL && ccert_verifier_load(verifier, argv[3]), "load the root");
 
     for (int round = 0; round < rounds; round++) {
         double start = now(), middle;

@@ -7,8 +7,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Any
 
-from ccert import _openssl
-from ccert._openssl.library import ffi
+from ccert._openssl.library import ffi, lib
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,9 +83,11 @@ class Loop:
 def _ssl_ctx(context: ssl.SSLContext) -> ctypes.c_void_p:
     is_server = context.protocol is ssl.PROTOCOL_TLS_SERVER
     name = None if is_server else NAME.decode()
-    with _openssl.Probe() as probe:
-        throw_away = context.wrap_bio(
-            ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=is_server, server_hostname=name
-        )
-        ssl_ctx = probe.ssl_ctx(throw_away._sslobj)  # noqa: SLF001 - what OpenSSL points at
+    throw_away = context.wrap_bio(
+        ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=is_server, server_hostname=name
+    )
+    address = id(throw_away._sslobj)  # noqa: SLF001 - what OpenSSL points at
+    since = lib.ccert_probe_count()
+    del throw_away
+    ssl_ctx = lib.ccert_probe_get0_ctx(since, address)
     return ctypes.c_void_p(int(ffi.cast("uintptr_t", ssl_ctx)))

@@ -24,7 +24,8 @@ __all__ = ["Process", "questions", "raise_file_limit", "running", "say"]
 TIMEOUT = 200  # seconds, for one answer
 PATIENCE = 20  # seconds, for the end
 BENCH = Path(__file__).resolve().parent
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(BENCH.parent / "tests")}  # pairs.py is there
+SUPPORT = BENCH.parent / "tests" / "support"  # pairs.py is there
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(SUPPORT)}
 
 
 class Process:

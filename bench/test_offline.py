@@ -108,7 +108,7 @@ def test_ccert(benchmark, clique, verifier):
 
 def test_ccert_cold(benchmark, clique, verifier, monkeypatch):
     """Nothing stays in the cache: all is decoded, and freed, every time."""
-    monkeypatch.setattr("ccert.chain._CACHE_SIZE", 0)
+    monkeypatch.setattr("ccert.tls.chain._CACHE_SIZE", 0)
     verdict = benchmark(lambda: verifier.verify(fresh(clique.sent)))
     assert verdict.trusted_as_server
 

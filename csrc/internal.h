@@ -37,6 +37,7 @@ typedef struct ccert_context {
     uint64_t saved_options;
     size_t saved_num_tickets;
     long saved_cache_size;
+    long saved_cache_mode;
     int saved_depth;
 } ccert_context;
 

@@ -16,8 +16,9 @@
  *    is not trusted, that another policy verified than answered the ClientHello, or that comes
  *    with so large a chain that many would fill the memory.  With TLS 1.2 a session ends before
  *    its chain.
- * 4. Before a TLS 1.3 ticket is made.  So does its session.  Each resumption makes a new ticket
- *    with a new start, so the deadline travels in the session itself.
+ * 4. Before a ticket is made, and before a session is stored, which libssl leaves to us.  With TLS
+ *    1.3 a session ends before its chain from here on: each resumption makes a new ticket with a
+ *    new start, so the deadline travels in the session itself.
  * 5. At the end of the handshake (info callback).  libssl has decided about resumption before the
  *    sni_callback, before a second ClientHello (after a HelloRetryRequest) and before the client's
  *    last message, which may be long in coming.  If the rule does not hold any longer, or the
@@ -213,7 +214,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     return SSL_CLIENT_HELLO_ERROR;
 }
 
-/* -- 3. when a certificate has been verified, 4. before a ticket is made -- */
+/* -- 3. when a certificate has been verified, 4. before a ticket is made or a session stored -- */
 
 /* ccert_session_limit - called by the verify callback: what may become of this session?
  *
@@ -251,6 +252,21 @@ static int on_new_ticket(SSL *ssl, void *arg)
            && ccert_session_shorten(session, expiry);
 }
 
+/* on_new_session - store it, which libssl leaves to us, where it is to be found again
+ *
+ * That the SSL_CTX that keeps sessions calls this proves that the SSL was made of an attached one,
+ * even if no other callback of ours has seen the handshake.  TLS 1.3's stateless tickets come by
+ * here, too, but there is nothing to store. */
+static int on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+    const ccert_connection *connection = ccert_connection_peek(ssl); /* borrowed */
+
+    if (rule_holds(ssl, connection)
+        && (SSL_version(ssl) < TLS1_3_VERSION || (SSL_get_options(ssl) & SSL_OP_NO_TICKET) != 0))
+        (void)SSL_CTX_add_session(connection->home, session); /* 0: the client shakes hands anew */
+    return 0;
+}
+
 /* -- the SSL_CTX -- */
 
 int ccert_session_configure(SSL_CTX *ctx, ccert_context *context)
@@ -262,6 +278,9 @@ int ccert_session_configure(SSL_CTX *ctx, ccert_context *context)
     if (num_tickets > 1 && !SSL_CTX_set_num_tickets(ctx, 1))
         return 0;
     SSL_CTX_set_client_hello_cb(ctx, on_client_hello, context);
+    SSL_CTX_sess_set_new_cb(ctx, on_new_session);
+    context->saved_cache_mode = SSL_CTX_set_session_cache_mode(
+        ctx, SSL_CTX_get_session_cache_mode(ctx) | SSL_SESS_CACHE_NO_INTERNAL_STORE);
     SSL_CTX_set_info_callback(ctx, on_info);
     SSL_CTX_set_record_padding_callback_arg(ctx, context);
     context->saved_num_tickets = num_tickets;
@@ -276,6 +295,7 @@ int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context)
     if (context->saved_options == 0)
         SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_sess_set_cache_size(ctx, context->saved_cache_size);
+    SSL_CTX_set_session_cache_mode(ctx, context->saved_cache_mode);
     if (SSL_CTX_get_num_tickets(ctx) != 1) /* somebody has chosen since */
         return 1;
     return SSL_CTX_set_num_tickets(ctx, context->saved_num_tickets);

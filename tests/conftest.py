@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 import socket
 import ssl
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pki
@@ -20,7 +22,6 @@ from sessions import NO_TICKET
 import ccert
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import NoReturn
 
 VERSIONS = {"tls12": ssl.TLSVersion.TLSv1_2, "tls13": ssl.TLSVersion.TLSv1_3}
@@ -173,3 +174,24 @@ def member(host, clique, pin):
     client = host.client(clique.leaf())
     pin(client)
     return client
+
+
+@pytest.fixture(scope="session")
+def another_libssl(tmp_path_factory) -> Path:
+    """A copy of ccert whose extension is linked with a copy of OpenSSL under another soname.
+
+    So is a wheel that brings its own libssl, or a Python that is linked with one statically.
+    """
+    directory = tmp_path_factory.mktemp("another")
+    package = shutil.copytree(Path(ccert.__file__).parent, directory / "ccert")
+    maps = Path("/proc/self/maps").read_text()
+    for stem in ("libssl", "libcrypto"):
+        path = Path(re.search(rf"\S+/{stem}\.so\.\d", maps)[0])
+        (directory / f"{stem}.so.Z").write_bytes(_renamed(path.read_bytes()))
+    for extension in package.glob("_ffi*.so"):
+        extension.write_bytes(_renamed(extension.read_bytes()))
+    return directory
+
+
+def _renamed(elf: bytes) -> bytes:
+    return re.sub(rb"(lib(?:ssl|crypto)\.so\.)\d\0", rb"\1Z\0", elf)

@@ -1,19 +1,13 @@
 """One libssl for both, or a clear refusal; and a public surface that changes on purpose only."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from programs import ROOT, run_python
 
 import ccert
 from ccert import _openssl
 from ccert._ffi import lib
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_public_names():
@@ -60,34 +54,6 @@ def test_versions(header, library, fits):
     assert (text == "") == fits
     if not fits:
         assert f"built for OpenSSL {header[0]}.{header[1]} and runs on" in text
-
-
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60,
-        env={**os.environ, **environment},
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def another_libssl(tmp_path_factory) -> Path:
-    """A copy of ccert whose extension is linked with a copy of OpenSSL under another soname.
-
-    So is a wheel that brings its own libssl, or a Python that is linked with one statically.
-    """
-    directory = tmp_path_factory.mktemp("another")
-    package = shutil.copytree(Path(ccert.__file__).parent, directory / "ccert")
-    maps = Path("/proc/self/maps").read_text()
-    for stem in ("libssl", "libcrypto"):
-        path = Path(re.search(rf"\S+/{stem}\.so\.\d", maps)[0])
-        (directory / f"{stem}.so.Z").write_bytes(_renamed(path.read_bytes()))
-    for extension in package.glob("_ffi*.so"):
-        extension.write_bytes(_renamed(extension.read_bytes()))
-    return directory
-
-
-def _renamed(elf: bytes) -> bytes:
-    return re.sub(rb"(lib(?:ssl|crypto)\.so\.)\d\0", rb"\1Z\0", elf)
 
 
 def test_another_libssl_is_refused(another_libssl):

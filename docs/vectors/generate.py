@@ -1,4 +1,4 @@
-"""Write the catalogue of tests/cases.py as files that any implementation can be tested with.
+"""Write the catalogue (tests/support/cases.py) as files to test any implementation with.
 
 Strategy: ``pki`` makes the certificates as for our own tests, but everything that is random or
 depends on the clock comes from a source (``seeded.py``) that a seed and an instant decide.  The
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 sys.path.insert(0, str(Path(__file__).parent))  # runpy does not
 
 import oracle

@@ -8,12 +8,12 @@ server's, in C, inside the handshake.
     Off by default, for a small clique with a few chosen CAs.  Read the README before you set it.
 """
 
-from ccert.access import AccessTable
-from ccert.attachment import Stats, attach, detach, stats
-from ccert.chain import ChainVerifier
-from ccert.context import ServerContext
 from ccert.errors import CcertError, ConfigError, UnsupportedRuntime
-from ccert.peer import Peer, Signature, peer
+from ccert.postfix.access_table import AccessTable
+from ccert.tls.attachment import Stats, attach, detach, stats
+from ccert.tls.chain import ChainVerifier
+from ccert.tls.context import ServerContext
+from ccert.tls.peer import Peer, Signature, peer
 from ccert.verdict import Trust, Verdict
 
 __all__ = [

@@ -18,10 +18,10 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ccert.errors import CcertError
-from ccert.log import log_peer
-from ccert.peer import peer
-from ccert.printable import printable
-from ccert.restrictions import Restrictions
+from ccert.postfix.log_lines import log_peer
+from ccert.postfix.restrictions import Restrictions
+from ccert.text import printable
+from ccert.tls.peer import peer
 from ccert.verdict import Trust
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from aiosmtpd.smtp import Envelope as _Envelope
     from aiosmtpd.smtp import Session as _Session
 
-    from ccert.access import AccessTable
-    from ccert.peer import Peer
-    from ccert.policy import PolicyService
+    from ccert.postfix.access_table import AccessTable
+    from ccert.postfix.policy import PolicyService
+    from ccert.tls.peer import Peer
 
     class Session(_Session):
         """With what the mixin adds."""
@@ -63,10 +63,10 @@ class CcertMixin:
     ``session.ccert`` is the client's :class:`ccert.Peer` from EHLO or HELO on, with STARTTLS as
     well as with implicit TLS; None without TLS.  Where there is TLS and nothing can be told, as
     with a context that ccert is not attached to, EHLO and HELO get 421.  It is logged as Postfix
-    does: :mod:`ccert.log`.
+    does: :mod:`ccert.postfix.log_lines`.
 
     At RCPT the tables and the policy service are asked, see
-    :class:`ccert.restrictions.Restrictions`.  Headers that they want to PREPEND are in
+    :class:`ccert.postfix.restrictions.Restrictions`.  Headers that they want to PREPEND are in
     ``envelope.ccert_headers``; whoever delivers the message puts them on top.
 
     Args:

@@ -21,8 +21,8 @@ from services import answering
 
 import ccert
 from ccert import AccessTable, Trust
-from ccert.action import parse_action
-from ccert.policy import access_request
+from ccert.postfix.actions import parse_action
+from ccert.postfix.policy import access_request
 
 OK = (250, "2.1.5 Ok")
 

@@ -8,8 +8,8 @@ import pytest
 from mailserver import TIMEOUT
 from services import postgrey, spawning
 
-from ccert.action import Action, parse_action
-from ccert.policy import PolicyService, access_request
+from ccert.postfix.actions import Action, parse_action
+from ccert.postfix.policy import PolicyService, access_request
 
 CLIENT = {"client_address": "192.0.2.1", "sender": "a@sender.example", "helo_name": "mx.example"}
 

@@ -58,7 +58,7 @@ def playing(kind: str, directory: Path, ports: Ports, clients: int) -> Iterator[
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | UNMEASURED,
+        env=os.environ | UNMEASURED | {"PYTHONPATH": str(_TESTS / "support")},
     ) as process:
         try:
             yield Process(process)

@@ -1,4 +1,8 @@
-"""The only package that touches the C library: each C result becomes a value or an exception."""
+"""The only room that touches the C library: each C result becomes a value or an exception.
+
+May import the modules that everybody uses (errors, verdict, text).
+For ``ccert.tls`` alone, and for whoever needs a certificate decoded.
+"""
 
 from ccert._openssl.certificate import (
     certificate,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ccert._openssl.library import check, ffi, lib
-
-if TYPE_CHECKING:
-    from ccert.settings import TrustServerCcerts
 
 __all__ = ["counters", "install", "remove", "renew", "send_ca_names"]
 
@@ -15,7 +12,8 @@ __all__ = ["counters", "install", "remove", "renew", "send_ca_names"]
 def install(
     ssl_ctx: Any,  # noqa: ANN401 - cdata
     *,
-    trust_server_ccerts: TrustServerCcerts,
+    trust_server_ccerts: bool,
+    observe: bool,
     ask: bool,
     verify_depth: int,
 ) -> None:
@@ -23,8 +21,8 @@ def install(
     settings = ffi.new(
         "ccert_settings *",
         {
-            "trust_server_ccerts": trust_server_ccerts is True,
-            "observe": trust_server_ccerts == "observe",
+            "trust_server_ccerts": trust_server_ccerts,
+            "observe": observe,
             "ask": ask,
             "verify_depth": verify_depth,
         },

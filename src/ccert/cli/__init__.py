@@ -1,4 +1,7 @@
-"""The ``ccert`` command.  Exit status: 0 fine, 1 not as it should be, 2 unusable input or usage."""
+"""The ``ccert`` command.  Exit status: 0 fine, 1 not as it should be, 2 unusable input or usage.
+
+May import everything.  For nobody but the shell.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import ccert
 from ccert.cli.serve_options import DESCRIPTION, EPILOG, add_options
-from ccert.printable import printable
+from ccert.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

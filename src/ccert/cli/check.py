@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from ccert.chain import ChainVerifier
 from ccert.cli.certificate import Details, details
 from ccert.cli.hints import hint
 from ccert.cli.presented import presented_chain
 from ccert.errors import CcertError, ConfigError
-from ccert.files import read_chain, read_file
-from ccert.printable import printable
+from ccert.text import printable
+from ccert.tls.chain import ChainVerifier
+from ccert.tls.files import read_chain, read_file
 from ccert.verdict import Trust, Verdict
 
 if TYPE_CHECKING:

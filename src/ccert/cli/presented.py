@@ -8,7 +8,7 @@ import ssl
 from typing import Any
 
 from ccert.errors import ConfigError
-from ccert.printable import printable
+from ccert.text import printable
 
 __all__ = ["presented_chain"]
 

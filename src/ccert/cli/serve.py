@@ -7,10 +7,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from ccert.errors import ConfigError
-from ccert.printable import printable
 from ccert.server.config import configure
 from ccert.server.maincf import Assignment, read_assignments
 from ccert.server.master import Master
+from ccert.text import printable
 
 if TYPE_CHECKING:
     import argparse

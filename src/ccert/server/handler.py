@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import TLSSetupException
 
-from ccert.access import AccessTable
 from ccert.aiosmtpd import CcertMixin, client_name, sender
-from ccert.policy import PolicyService
+from ccert.postfix.access_table import AccessTable
+from ccert.postfix.policy import PolicyService
 from ccert.server.received import Trace
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import dataclasses
 from pathlib import Path
 
 from ccert.errors import ConfigError
-from ccert.lines import logical_lines
+from ccert.postfix.logical_lines import logical_lines
 
 __all__ = ["Assignment", "read_assignments"]
 

@@ -17,7 +17,7 @@ from ccert.verdict import Trust
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ccert.peer import Peer
+    from ccert.tls.peer import Peer
 
 __all__ = ["Trace"]
 

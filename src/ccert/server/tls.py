@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ccert import _openssl
-from ccert.context import ServerContext
 from ccert.errors import ConfigError
 from ccert.server.system_cas import is_no_cliques, is_system_file, system_cas
+from ccert.tls.context import ServerContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ccert.server.config import Config
-    from ccert.settings import TrustServerCcerts
+    from ccert.tls.settings import TrustServerCcerts
 
 __all__ = ["server_context"]
 

@@ -1,0 +1,9 @@
+"""Postfix's vocabulary: tables of clients, actions, restrictions, the policy service, log lines.
+
+May import ``ccert.tls``, and what that may.  For ``ccert.aiosmtpd``, the server and the commands,
+and for programs that ask a policy service themselves.
+"""
+
+from ccert.postfix.policy import PolicyService
+
+__all__ = ["PolicyService"]

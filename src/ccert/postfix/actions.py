@@ -1,0 +1,100 @@
+"""What an access table or a policy service says about a client, in the words of access(5).
+
+ccert is a library and not a mail system: it can permit, refuse, pass the question on, and prepend
+a header.  What else Postfix can do (HOLD, FILTER, …) is an error, never a silent "yes".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Literal
+
+from ccert.errors import ConfigError
+from ccert.text import printable
+
+__all__ = ["Action", "parse_action"]
+
+_REFUSALS = {  # access_map_reject_code, access_map_defer_code and the texts of smtpd(8)
+    "REJECT": ("554", "Access denied"),
+    "DEFER": ("450", "Access denied"),
+    "DEFER_IF_PERMIT": ("450", "Service unavailable"),  # nobody after us could still reject
+}
+_STATUS = re.compile(r"[245](\.\d{1,3}\.\d{1,3})(?:\s+|\Z)", re.ASCII)  # RFC 3463, section 2
+_CODE = re.compile(r"[45]\d\d", re.ASCII)
+_HEADER = re.compile(r"[!-9;-~]+:.*", re.DOTALL)  # RFC 5322, section 2.2
+_REPLY_OCTETS = 510  # RFC 5321, section 4.5.3.1.5, without CR and LF
+_HEADER_OCTETS = 998  # RFC 5322, section 2.1.1, likewise
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """What to do.
+
+    Attributes:
+        verb: "permit", "refuse", "dunno" (ask the next one), or "prepend" (the header, then as
+            "dunno").
+        text: refuse: the whole SMTP reply, "554 5.7.1 Access denied", in printable ASCII, at most
+            510 octets.  prepend: the header, "X-Name: text", one line, maybe not ASCII.
+            dunno: what INFO and WARN want to have logged, "info: text"; "" otherwise.
+    """
+
+    verb: Literal["permit", "refuse", "dunno", "prepend"]
+    text: str = ""
+
+
+def parse_action(text: str) -> Action:
+    """Read an action: the right-hand side of a table, or a policy service's answer.
+
+    Replies have the codes, enhanced status codes and texts of smtpd(8), without the "<…>: …
+    rejected:" in front.  421 and 521 do not disconnect.  Tabs and the like become spaces, and
+    what is not ASCII "?".
+
+    Args:
+        text: such as "REJECT 5.7.1 Not here", "450 4.7.1 Later", "DUNNO".
+
+    Raises:
+        ConfigError: ccert cannot do it, among them DISCARD, HOLD, FILTER, REDIRECT, BCC,
+            DEFER_IF_REJECT, names of restrictions and tables.  So is 550 without a text: it looks
+            like a refusal, but Postfix permits (an all-numerical result).
+    """
+    word, *others = re.split("[ \t]", text, maxsplit=1)
+    rest = "".join(others).strip()
+    verb = word.upper() if word.isascii() else word  # upper() makes an I of a dotless i
+    code, reason = _REFUSALS.get(verb, (verb, "Access denied"))
+    if _CODE.fullmatch(code):
+        if not rest and code == verb:
+            raise ConfigError(f"action {code}: give it a text, or say OK if you mean that")
+        return _refusal(code, rest, reason)
+    if verb in {"OK", "RELAY"} or (verb == "PERMIT" and not rest) or re.fullmatch("[0-9]+", text):
+        return Action("permit")
+    if verb == "DUNNO":
+        return Action("dunno")
+    if verb in {"INFO", "WARN"}:
+        return Action("dunno", printable(f"{verb.lower()}: {rest}"))
+    if verb == "PREPEND":
+        return _prepend(rest)
+    raise ConfigError(
+        f"action {text[:60]!r}: none of OK, RELAY, PERMIT, REJECT, DEFER, DEFER_IF_PERMIT, "
+        "4NN text, 5NN text, DUNNO, INFO, WARN, PREPEND"
+    )
+
+
+def _refusal(code: str, text: str, reason: str) -> Action:
+    status = _STATUS.match(text)
+    detail = ".7.1"
+    if status:
+        detail = status[1]
+        text = text[status.end() :]
+    line = re.sub(r"\s", " ", f"{code} {code[0]}{detail} {text or reason}")  # code beats status
+    return Action("refuse", re.sub(r"[^ -~]", "?", line)[:_REPLY_OCTETS])
+
+
+def _prepend(header: str) -> Action:
+    if not _HEADER.fullmatch(header):
+        raise ConfigError(f"action PREPEND {header[:60]!r}: no header; it is NAME: TEXT")
+    if not all(c.isprintable() or c == "\t" for c in header):
+        raise ConfigError(f"action PREPEND {header[:60]!r}: the header is not one printable line")
+    if len(header.encode()) > _HEADER_OCTETS:
+        raise ConfigError(f"action PREPEND {header[:60]!r}: more than {_HEADER_OCTETS} octets")
+    return Action("prepend", header)

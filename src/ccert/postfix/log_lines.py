@@ -1,0 +1,85 @@
+"""What is logged of each client, in Postfix's words (tls_log_summary, tls_log_verify_error).
+
+Logger "ccert".  The ``extra`` of each record has the facts: ``ccert_client``, ``ccert_trust``,
+``ccert_trusted_as_server``, ``ccert_error_code``, and :meth:`ccert.Peer.policy_attributes`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ccert.text import printable
+from ccert.verdict import Trust
+
+if TYPE_CHECKING:
+    from ccert.tls.peer import Peer
+
+__all__ = ["log_peer"]
+
+_log = logging.getLogger("ccert")
+
+# by X509_V_ERR_*, where Postfix has words of its own
+_WORDS = {
+    9: "{purpose} certificate verification failed for {client}: certificate not yet valid",
+    10: "{purpose} certificate verification failed for {client}: certificate has expired",
+    13: "{purpose} certificate verification failed for {client}: certificate not yet valid",
+    14: "{purpose} certificate verification failed for {client}: certificate has expired",
+    18: "certificate verification failed for {client}: self-signed certificate",
+    19: "certificate verification failed for {client}: untrusted issuer {issuer}",
+    20: "certificate verification failed for {client}: untrusted issuer {issuer}",
+    22: (
+        "certificate verification failed for {client}: certificate chain longer than limit({limit})"
+    ),
+    26: (
+        "certificate verification failed for {client}: "
+        "not designated for use as a {purpose} certificate"
+    ),
+    27: "certificate verification failed for {client}: not trusted by local or TLSA policy",
+}
+_OTHERS = "{purpose} certificate verification failed for {client}: num={code}:{error}"
+
+
+def log_peer(peer: Peer, client: str) -> None:
+    """Log a handshake: why its certificate is untrusted, if so, Postfix's summary line, and whose.
+
+    If the setting is "observe", and would change something, a warning tells what.
+
+    Args:
+        peer: whom to log.
+        client: name and address, as for :meth:`ccert.Peer.summary`.
+    """
+    client = printable(client.lower())
+    facts = {
+        "ccert_client": client,
+        "ccert_trust": peer.trust.value,
+        "ccert_trusted_as_server": peer.trusted_as_server,
+        "ccert_error_code": peer.error_code,
+        **peer.policy_attributes(),
+    }
+    if peer.trust is Trust.UNTRUSTED:
+        _log.info("%s", _reason(peer, client), extra=facts)
+    _log.info("%s", peer.summary(client), extra=facts)
+    if peer.trust is not Trust.ANONYMOUS:
+        _log.info(
+            "%s: subject_CN=%s, issuer=%s, cert fingerprint=%s, pkey fingerprint=%s",
+            client, peer.subject, peer.issuer, peer.fingerprint, peer.pubkey_fingerprint,
+            extra=facts,
+        )  # fmt: skip
+    if peer.would_be and peer.would_be.trust is not peer.trust:
+        _log.warning(
+            "trust_server_ccerts would make %s %s: subject %r, issuer %r, public key %s",
+            client, peer.would_be.trust.value, peer.would_be.subject, peer.would_be.issuer,
+            peer.pubkey_fingerprint, extra=facts,
+        )  # fmt: skip
+
+
+def _reason(peer: Peer, client: str) -> str:
+    return _WORDS.get(peer.error_code, _OTHERS).format(
+        client=client,
+        purpose="CA" if peer.error_depth else "client",
+        issuer=printable(peer.error_issuer) or "<unknown>",
+        limit=(peer.error_depth or 0) - 1,
+        code=peer.error_code,
+        error=peer.error,
+    )

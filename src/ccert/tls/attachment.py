@@ -1,0 +1,205 @@
+"""Attach ccert to an ``ssl.SSLContext``: find the ``SSL_CTX`` behind it, hand over the settings.
+
+Theory of operation: everything that happens in a handshake happens in C (``csrc/verify.c``,
+``csrc/session.c``).  The policy belongs to the ``SSL_CTX``, so what is kept here is only what
+detaching needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ssl
+import threading
+from typing import TYPE_CHECKING, Any
+
+from ccert import _openssl
+from ccert.errors import ConfigError
+from ccert.tls.connection import guarded
+from ccert.tls.settings import VERIFY_MODES, check_settings, warn_of_many_anchors
+
+if TYPE_CHECKING:
+    from ccert.tls.settings import ClientCerts, TrustServerCcerts
+
+__all__ = ["Stats", "attach", "detach", "install", "renew", "stats"]
+
+
+@dataclasses.dataclass
+class _Attachment:
+    ssl_ctx: Any  # cdata; lives as long as Python's context
+    ask: bool
+    sslobject_class: tuple[type, type]  # as it was before, and ours
+    sslsocket_class: tuple[type, type]
+
+
+_ATTRIBUTE = "_ccert_attachment"  # of the context: not a mapping, whose keys may compare equal
+_lock = threading.RLock()
+
+
+@dataclasses.dataclass(frozen=True)
+class Stats:
+    """How often the callback decided since ccert was first attached to the context.
+
+    Resumed sessions and clients without a certificate do not come by it.
+
+    Attributes:
+        verified: certificates looked at: trusted + untrusted.
+        trusted: of these, verification accepted.
+        trusted_as_server: of the trusted, accepted because of ``trust_server_ccerts``.
+        untrusted: of these, verification refused, whether or not the handshake went on.
+    """
+
+    verified: int
+    trusted: int
+    trusted_as_server: int
+    untrusted: int
+
+
+def attach(
+    context: ssl.SSLContext,
+    *,
+    client_certs: ClientCerts | None = None,
+    trust_server_ccerts: TrustServerCcerts = False,
+    verify_depth: int = 9,
+) -> None:
+    """Attach ccert to a server context that you already have.
+
+    Do so before serving.  Attaching again replaces the settings, at any time, safely, and ends the
+    sessions; do that after changing the context's CAs or CRLs.  Sessions are kept in memory
+    from now on, with one ticket a handshake, unless you change ``context.options`` and
+    ``context.num_tickets`` afterwards.  A connection that an ``sni_callback`` switches to another
+    context than the one that listens leaves no session.  A verify callback that somebody else
+    registered with ``SSL_CTX_set_cert_verify_callback`` is overwritten, and so is an info callback;
+    OpenSSL does not let us see the first.
+
+    .. warning::
+        See :class:`ServerContext` for what ``trust_server_ccerts`` and "ask" mean.
+
+    Args:
+        context: made with ``ssl.PROTOCOL_TLS_SERVER`` or
+            ``ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)``.
+        client_certs: as for :class:`ServerContext`, and sets ``context.verify_mode``; None: the
+            context's own mode stays, and what it refuses fails the handshake.
+        trust_server_ccerts: as for :class:`ServerContext`.
+        verify_depth: as for :class:`ServerContext`.
+
+    It cannot tell whether any CA is trusted, nor count those of a CA directory that you loaded as
+    ``capath``: OpenSSL reads them when a chain needs them.  That look-up has a race: while threads
+    look for CAs of one name (a CA that changes its key) for the first time, some chains that are
+    trusted are refused.  :class:`ServerContext` reads its ``capath`` at once.
+
+    Raises:
+        ConfigError: a setting is unusable, or the context is for clients or, with
+            ``client_certs=None``, asks for no certificate: the setting would have no effect.
+        TypeError: an argument is of the wrong type.
+        UnsupportedRuntime: ``ssl`` runs on another copy of OpenSSL than ccert.
+
+    Warns:
+        UserWarning: ``trust_server_ccerts`` together with more than 20 trusted CAs.
+    """
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"attach() takes an ssl.SSLContext, not {type(context).__name__}")
+    if context.protocol is not ssl.PROTOCOL_TLS_SERVER:
+        raise ConfigError(
+            f"attach() takes a server's context, this one is {context.protocol.name}: "
+            "make it with ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)"
+        )
+    if client_certs is None and context.verify_mode is ssl.CERT_NONE:
+        raise ConfigError(
+            "the context asks for no client certificates (verify_mode is CERT_NONE), so attaching "
+            'would have no effect: give client_certs="ask", "optional" or "require"'
+        )
+    # None: the context's own mode, which has been looked at
+    check_settings(
+        "ask" if client_certs is None else client_certs, trust_server_ccerts, verify_depth
+    )
+    anchors = context.cert_store_stats()["x509"]
+    install(context, client_certs, trust_server_ccerts, verify_depth, anchors=anchors)
+
+
+def install(
+    context: ssl.SSLContext,
+    client_certs: str | None,
+    trust_server_ccerts: TrustServerCcerts,
+    verify_depth: int,
+    *,
+    anchors: int,
+) -> Any:  # noqa: ANN401 - cdata
+    """Attach with settings that have been checked; return the ``SSL_CTX *``.
+
+    Args:
+        context: to attach to.
+        client_certs: see attach().
+        trust_server_ccerts: see attach().
+        verify_depth: see attach().
+        anchors: how many CAs are trusted.
+    """
+    warn_of_many_anchors(trust_server_ccerts, anchors, stacklevel=4)
+    with _lock:
+        attachment = vars(context).get(_ATTRIBUTE) or _Attachment(
+            ssl_ctx=_openssl.find_ssl_ctx(context),
+            ask=False,
+            sslobject_class=(context.sslobject_class, guarded(context.sslobject_class)),
+            sslsocket_class=(context.sslsocket_class, guarded(context.sslsocket_class)),
+        )
+        # "ask" stays "ask" unless the mode was changed: then that is the newer wish
+        keeps_asking = attachment.ask and context.verify_mode is ssl.CERT_OPTIONAL
+        ask = client_certs == "ask" or (client_certs is None and keeps_asking)
+        _openssl.install(
+            attachment.ssl_ctx,
+            trust_server_ccerts=trust_server_ccerts is True,
+            observe=trust_server_ccerts == "observe",
+            ask=ask,
+            verify_depth=verify_depth,
+        )
+        if client_certs is not None:
+            context.verify_mode = VERIFY_MODES[client_certs]
+        context.sslobject_class = guarded(context.sslobject_class)
+        context.sslsocket_class = guarded(context.sslsocket_class)
+        attachment.ask = ask
+        setattr(context, _ATTRIBUTE, attachment)
+    return attachment.ssl_ctx
+
+
+def detach(context: ssl.SSLContext) -> None:
+    """Give the context back to stock OpenSSL, but for ``verify_mode``, which stays.
+
+    So after "ask" it is ``CERT_OPTIONAL`` and refuses untrusted certificates.  Sessions made while
+    ccert was attached do not resume.
+
+    Raises:
+        ConfigError: ccert is not attached to the context.
+    """
+    with _lock:
+        attachment = _attachment(context)
+        _openssl.remove(attachment.ssl_ctx)
+        for name in ("sslobject_class", "sslsocket_class"):
+            before, ours = getattr(attachment, name)
+            if getattr(context, name) is ours:
+                setattr(context, name, before)
+        delattr(context, _ATTRIBUTE)
+
+
+def renew(context: ssl.SSLContext) -> None:
+    """End the sessions of a context, if ccert is attached: what it judges by has changed."""
+    with _lock:
+        attachment: _Attachment | None = vars(context).get(_ATTRIBUTE)
+        if attachment is not None:
+            _openssl.renew(attachment.ssl_ctx)
+
+
+def stats(context: ssl.SSLContext) -> Stats:
+    """Read the counters of a context.
+
+    Raises:
+        ConfigError: ccert is not attached to the context.
+    """
+    return Stats(**_openssl.counters(_attachment(context).ssl_ctx))
+
+
+def _attachment(context: ssl.SSLContext) -> _Attachment:
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"an ssl.SSLContext is wanted, not {type(context).__name__}")
+    attachment: _Attachment | None = vars(context).get(_ATTRIBUTE)
+    if attachment is None:
+        raise ConfigError("ccert is not attached to this context")
+    return attachment

@@ -1,0 +1,205 @@
+"""Verify certificate chains without a connection: which peers are trusted, with the setting or not.
+
+The function that decides is the one that handshakes call (``csrc/chain.c``).
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from ccert import _openssl
+from ccert.errors import ConfigError
+from ccert.tls.files import load_anchors, read_chain, read_file
+from ccert.tls.observation import observe
+from ccert.tls.settings import check_settings, warn_of_many_anchors
+from ccert.verdict import Trust, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
+    from ccert.tls.files import StrPath
+    from ccert.tls.settings import TrustServerCcerts
+
+__all__ = ["ChainVerifier"]
+
+_CACHE_SIZE = 1024  # certificates
+_CACHED_SIZE = 4096  # octets of DER, at most; decoded it is several times as much
+_UNSPECIFIED = 1  # X509_V_ERR_UNSPECIFIED
+
+
+class _Certificates:
+    """Decoded certificates by their DER, the least recently used forgotten first.
+
+    A clique sends the same intermediates all day.
+    """
+
+    def __init__(self) -> None:
+        self._decoded: collections.OrderedDict[bytes, Any] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def decode(self, der: bytes) -> Any:  # noqa: ANN401 - cdata
+        with self._lock:
+            if der in self._decoded:
+                self._decoded.move_to_end(der)
+                return self._decoded[der]
+        decoded = _openssl.certificate(der)
+        if len(der) > _CACHED_SIZE:  # strangers must not fill the memory
+            return decoded
+        with self._lock:
+            self._decoded[der] = decoded
+            if len(self._decoded) > _CACHE_SIZE:
+                self._decoded.popitem(last=False)
+        return decoded
+
+
+class ChainVerifier:
+    """Verify chains of client certificates as a server with these settings would.
+
+    May be used by many threads at once.  Works on any Python, whichever OpenSSL its ``ssl`` has.
+
+    .. warning::
+        See :class:`ccert.ServerContext` for what ``trust_server_ccerts`` means.
+
+    Args:
+        cafile: trusted CAs, PEM.
+        capath: trusted CAs, a directory made by ``openssl rehash``.
+        cadata: trusted CAs, PEM text or DER bytes of one.
+        trust_server_ccerts: as for :class:`ccert.ServerContext`.
+        verify_depth: as for :class:`ccert.ServerContext`.
+        auth_level: OpenSSL's security level, 0 to 5 (SSL_CTX_set_security_level(3)); 2 is that of
+            Python's ``ssl``, 0 that of Postfix.
+
+    Raises:
+        ConfigError: a file or a setting is unusable, or no CA is given.
+        TypeError: a setting is of the wrong type.
+
+    Warns:
+        UserWarning: ``trust_server_ccerts`` together with more than 20 trusted CAs.
+    """
+
+    def __init__(  # noqa: PLR0913 - names are Postfix's and OpenSSL's
+        self,
+        *,
+        cafile: StrPath | None = None,
+        capath: StrPath | None = None,
+        cadata: str | bytes | None = None,
+        trust_server_ccerts: TrustServerCcerts = False,
+        verify_depth: int = 9,
+        auth_level: int = 2,
+    ) -> None:
+        check_settings("ask", trust_server_ccerts, verify_depth)
+        if not isinstance(auth_level, int) or isinstance(auth_level, bool):
+            raise TypeError(f"auth_level must be an int, not {auth_level!r}")
+        if auth_level not in range(6):
+            raise ConfigError(f"auth_level must be 0 to 5, not {auth_level!r}")
+        if cafile is None and capath is None and cadata is None:
+            raise ConfigError("nothing could be trusted: give cafile, capath or cadata")
+        self._trust_server_ccerts = trust_server_ccerts
+        self._verifier = _openssl.Verifier.new(verify_depth=verify_depth, auth_level=auth_level)
+        self._certificates = _Certificates()
+        load_anchors(self, cafile, capath, cadata)
+        warn_of_many_anchors(trust_server_ccerts, self._verifier.anchors(), stacklevel=3)
+
+    def load_verify_locations(
+        self,
+        cafile: StrPath | None = None,
+        *,
+        cadata: str | bytes | None = None,
+    ) -> None:
+        """Trust more CAs, as ``ssl.SSLContext`` does; not while another thread verifies."""
+        if cafile is not None:
+            self._verifier.load(os.fsencode(cafile))
+        if cadata is not None:
+            if isinstance(cadata, str) and "-----BEGIN TRUSTED " in cadata:
+                raise ConfigError("trust settings are for OpenSSL's file loader: give cafile=")
+            ders = read_chain("PEM", cadata.encode()) if isinstance(cadata, str) else [cadata]
+            for number, der in enumerate(ders, 1):
+                try:
+                    self._verifier.trust(_openssl.certificate(der))
+                except ConfigError as error:
+                    raise ConfigError(f"certificate {number} is broken: {error}") from error
+
+    def verify(
+        self,
+        chain: bytes | StrPath | Sequence[bytes | x509.Certificate],
+        at: datetime.datetime | None = None,
+    ) -> Verdict:
+        """Verify a chain, leaf first, as a client would send it.
+
+        Args:
+            chain: a PEM file's path or content (bytes), or a sequence of DER bytes or of
+                ``cryptography`` certificates.  Octets that OpenSSL cannot decode make the chain
+                untrusted: on the wire they would end the handshake.  So would a chain of more than
+                100 kB (SSL_CTX_set_max_cert_list(3)), which is verified here.
+            at: the moment to verify for; naive means UTC.  Default: now.
+
+        Returns:
+            The verdict; ``error_code`` is 1 (X509_V_ERR_UNSPECIFIED) and ``error_depth`` the
+            certificate's place where one cannot be decoded.
+
+        Raises:
+            ConfigError: there is no certificate, or the file cannot be read.
+        """
+        ders = _ders(chain)
+        moment = int(time.time()) if at is None else _unix_time(at)
+        decoded = []
+        for depth, der in enumerate(ders):
+            try:
+                decoded.append(self._certificates.decode(der))
+            except ConfigError as error:
+                return _undecodable(depth, str(error))
+        on = self._trust_server_ccerts is True
+        verdict = Verdict(**self._verifier.verify(decoded, moment, trust_server_ccerts=on))
+        if self._trust_server_ccerts == "observe":
+            observe(verdict, self._verifier, ders, moment)
+        return verdict
+
+
+def _ders(chain: bytes | StrPath | Sequence[bytes | x509.Certificate]) -> list[bytes]:
+    if isinstance(chain, str | os.PathLike):
+        return read_chain(f"chain file {chain}", read_file("chain file", chain))
+    if isinstance(chain, bytes):
+        return read_chain("chain", chain)
+    ders = [item if isinstance(item, bytes) else _encoded(item) for item in chain]
+    if not ders:
+        raise ConfigError("chain: no certificate found")
+    return ders
+
+
+def _encoded(certificate: x509.Certificate) -> bytes:
+    if not hasattr(certificate, "public_bytes"):
+        raise TypeError(
+            "a chain is a path, PEM bytes, or a sequence of DER bytes or cryptography's "
+            f"certificates; there is a {type(certificate).__name__} in it"
+        )
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - optional
+
+    return certificate.public_bytes(Encoding.DER)
+
+
+def _unix_time(at: datetime.datetime) -> int:
+    if not isinstance(at, datetime.datetime):
+        raise TypeError(f"at must be a datetime.datetime, not {type(at).__name__}")
+    aware = at if at.tzinfo else at.replace(tzinfo=datetime.timezone.utc)
+    return int(aware.timestamp())
+
+
+def _undecodable(depth: int, reason: str) -> Verdict:
+    return Verdict(
+        trust=Trust.UNTRUSTED,
+        trusted_as_server=False,
+        error=f"certificate cannot be decoded: {reason}",
+        error_code=_UNSPECIFIED,
+        error_depth=depth,
+        subject="",
+        issuer="",
+        fingerprint="",
+        pubkey_fingerprint="",
+    )

@@ -1,0 +1,130 @@
+"""A server's ``ssl.SSLContext`` that is set up for clients' certificates from the start."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from ccert import _openssl
+from ccert.tls.attachment import install, renew
+from ccert.tls.ca_directory import hashed_files
+from ccert.tls.files import load_anchors, load_identity
+from ccert.tls.settings import check_effect_without_anchors, check_settings
+
+if TYPE_CHECKING:
+    from ccert.tls.files import Password, StrPath
+    from ccert.tls.settings import ClientCerts, TrustServerCcerts
+
+__all__ = ["ServerContext"]
+
+_JUDGES_BY = {"verify_flags", "verify_mode"}
+
+
+class ServerContext(ssl.SSLContext):
+    """An ``ssl.SSLContext`` for servers that look at their clients' certificates.
+
+    asyncio, uvloop, trio, aiosmtpd and plain sockets take it like any other.  It trusts no CA but
+    those given here, forbids renegotiation and keeps sessions in memory (one ticket a handshake);
+    ``ssl``'s own attributes change that afterwards.
+
+    .. warning::
+        ``trust_server_ccerts=True`` is for a small clique of mail servers that know each other,
+        with few CAs.  A public CA issues serverAuth certificates to everybody: trusting one means
+        that every host on the Internet is Trusted.  What you then learn is a name, not a
+        permission.  Better: leave it off and know your peers by ``Peer.pubkey_fingerprint``.
+
+    .. warning::
+        ``client_certs="ask"``, the default, completes the handshake whatever the certificate, so
+        that no mail is lost.  ``getpeercert()`` and ``get_verified_chain()`` then return data of
+        untrusted certificates, too.  Ask :func:`ccert.peer` for the verdict.
+
+    Args:
+        certfile: the server's certificate chain, PEM.
+        keyfile: its private key, PEM; None: in ``certfile``.
+        password: of the key, as for ``ssl.SSLContext.load_cert_chain``; an encrypted key without a
+            password is an error, never a prompt.
+        cafile: trusted CAs, PEM; also named to clients, so that they choose a fitting certificate.
+        capath: trusted CAs and CRLs, a directory made by ``openssl rehash``; read now, once, and
+            not named to clients.
+        cadata: trusted CAs, PEM text or DER bytes.
+        client_certs: "ask" as above (Postfix: ``smtpd_tls_ask_ccert``); "optional": a handshake
+            with an untrusted certificate fails, one without a certificate does not
+            (``ssl.CERT_OPTIONAL``); "require": both fail (``ssl.CERT_REQUIRED``).
+        trust_server_ccerts: verify a certificate whose extended key usage lists serverAuth but not
+            clientAuth as a server's (Postfix 3.12: ``tls_trust_server_ccerts``).  "observe": a dry
+            run; verdicts are those of False, and :attr:`Peer.would_trust_as_server` tells what
+            True would do.
+        verify_depth: as Postfix's ``smtpd_tls_ccert_verifydepth``, which OpenSSL reads as one more:
+            with 9, ten intermediate CAs pass.
+
+    Raises:
+        ConfigError: a file or a setting is unusable, or would have no effect.
+        TypeError: a setting is of the wrong type.
+        UnsupportedRuntime: see :func:`attach`.
+
+    Warns:
+        UserWarning: ``trust_server_ccerts`` together with more than 20 trusted CAs.
+    """
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> ServerContext:  # noqa: ANN401, D102, PYI034
+        return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+
+    def __init__(  # noqa: PLR0913 - names are Postfix's and ssl's
+        self,
+        certfile: StrPath,
+        keyfile: StrPath | None = None,
+        password: Password = None,
+        *,
+        cafile: StrPath | None = None,
+        capath: StrPath | None = None,
+        cadata: str | bytes | None = None,
+        client_certs: ClientCerts = "ask",
+        trust_server_ccerts: TrustServerCcerts = False,
+        verify_depth: int = 9,
+    ) -> None:
+        check_settings(client_certs, trust_server_ccerts, verify_depth)
+        if cafile is None and capath is None and cadata is None:
+            check_effect_without_anchors(client_certs, trust_server_ccerts)
+        load_identity(self, certfile, keyfile, password)
+        load_anchors(self, cafile, None, cadata)
+        _openssl.send_ca_names(_openssl.find_ssl_ctx(self))
+        load_anchors(self, None, capath, None)
+        self.options |= ssl.OP_NO_RENEGOTIATION
+        anchors = self.cert_store_stats()["x509"]
+        install(self, client_certs, trust_server_ccerts, verify_depth, anchors=anchors)
+
+    def load_verify_locations(
+        self,
+        cafile: Any = None,  # noqa: ANN401 - ssl's own
+        capath: Any = None,  # noqa: ANN401 - likewise
+        cadata: Any = None,  # noqa: ANN401 - likewise
+    ) -> None:
+        """Trust more CAs, or load CRLs, as ``ssl.SSLContext`` does, and end all sessions.
+
+        A directory is read here and now.
+        """
+        if capath is None or cafile is not None or cadata is not None:
+            super().load_verify_locations(cafile, None, cadata)
+        for path in hashed_files(capath) if capath is not None else ():
+            super().load_verify_locations(path)
+        renew(self)
+
+    def load_default_certs(self, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
+        """Trust the system's CAs, as ``ssl.SSLContext`` does, and end all sessions."""
+        super().load_default_certs(purpose)
+        renew(self)
+
+    def set_default_verify_paths(self) -> None:
+        """Trust OpenSSL's default CAs, as ``ssl.SSLContext`` does, and end all sessions."""
+        super().set_default_verify_paths()
+        renew(self)
+
+    def get_ca_certs(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
+        """Tell the trusted CAs, as ``ssl.SSLContext`` does."""
+        method: Any = super().get_ca_certs
+        return _openssl.decode(None, lambda: method(binary_form), [])
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name in _JUDGES_BY:
+            renew(self)

@@ -1,0 +1,212 @@
+"""Load certificates, keys and trusted CAs into a context, with errors that name the culprit.
+
+``ssl`` and OpenSSL do the loading.  Only after they refused do we look at the files, for a reason
+that helps at two in the morning.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from ccert import _openssl
+from ccert.errors import ConfigError
+from ccert.tls.ca_directory import hashed_files
+
+__all__ = [
+    "Anchors",
+    "Password",
+    "StrPath",
+    "load_anchors",
+    "load_identity",
+    "read_chain",
+    "read_file",
+]
+
+StrPath = str | os.PathLike[str]
+Password = str | bytes | bytearray | Callable[[], str | bytes | bytearray] | None
+
+_CERTIFICATE = re.compile(
+    r"-----BEGIN (?P<kind>(X509 |TRUSTED )?CERTIFICATE)-----.*?(-----END (?P=kind)-----|\Z)",
+    re.DOTALL,
+)
+_NO_CERTIFICATE = (
+    "no PEM certificate found; if it is DER, convert it with openssl x509 -inform DER -in FILE"
+)
+_LARGEST = 64 << 20  # octets of a file
+
+
+def load_identity(
+    context: ssl.SSLContext, certfile: StrPath, keyfile: StrPath | None, password: Password
+) -> None:
+    """Load the server's certificate chain and private key (PEM) into the context.
+
+    Raises:
+        ConfigError: a file is missing, unreadable, empty, broken, or the two do not match.
+    """
+    certificates = _read_text("certificate file", certfile)
+    keys = certificates if keyfile is None else _read_text("key file", keyfile)
+    if not _CERTIFICATE.search(certificates):
+        swapped = " PRIVATE KEY-----" in certificates and keyfile is not None
+        problem = (
+            "it holds a key; are certfile and keyfile swapped?" if swapped else _NO_CERTIFICATE
+        )
+        raise ConfigError(f"certificate file {certfile}: {problem}")
+    if "PRIVATE KEY-----" not in keys:
+        raise ConfigError(
+            f"key file {keyfile}: no PEM private key found"
+            if keyfile
+            else f"certificate file {certfile}: no private key found, and no key file is given"
+        )
+    if password is None:  # else OpenSSL asks on the terminal, and a server hangs at start
+
+        def password() -> str:
+            raise ConfigError(
+                f"key file {keyfile or certfile}: it is encrypted, and no password is given"
+            )
+
+    try:
+        context.load_cert_chain(certfile, keyfile, password)
+    except ssl.SSLError as error:
+        problem = _identity_problem(certfile, keyfile, certificates, keys, error)
+        raise ConfigError(problem) from error
+
+
+def _identity_problem(
+    certfile: StrPath, keyfile: StrPath | None, certificates: str, keys: str, error: ssl.SSLError
+) -> str:
+    if error.reason in {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}:
+        return (
+            f"key file {keyfile or certfile}: not the key of the first certificate in {certfile}; "
+            "the server's own certificate comes first"
+        )
+    if problem := _broken_certificate(certificates):
+        return f"certificate file {certfile}: {problem}"
+    if error.reason and error.reason.endswith(("TOO_SMALL", "TOO_WEAK")):
+        return f"certificate file {certfile}: {_words(error)} for OpenSSL's security level"
+    problem = "wrong password, or a broken file" if "ENCRYPTED" in keys else "the key is broken"
+    return f"key file {keyfile or certfile}: cannot be read: {problem}"
+
+
+class Anchors(Protocol):
+    """Where trusted CAs are loaded to: ``ssl.SSLContext`` is one."""
+
+    def load_verify_locations(
+        self,
+        cafile: StrPath | None = None,
+        *,
+        cadata: str | bytes | None = None,
+    ) -> None:
+        """Load with OpenSSL's own loader; raise ssl.SSLError or ValueError."""
+
+
+def load_anchors(
+    anchors: Anchors,
+    cafile: StrPath | None,
+    capath: StrPath | None,
+    cadata: str | bytes | None,
+) -> None:
+    """Load trusted CAs, with OpenSSL's own loader.
+
+    Args:
+        anchors: where to.
+        cafile: a PEM file; TRUSTED CERTIFICATE blocks keep their trust settings (x509(1)).
+        capath: a directory made by ``openssl rehash``; read here and now, CRLs included.
+        cadata: PEM text or DER bytes.
+
+    Raises:
+        ConfigError: one of them is unusable.  A single broken block makes a file unusable.
+    """
+    if cafile is not None:
+        text = _read_text("CA file", cafile)
+        if not _CERTIFICATE.search(text):
+            raise ConfigError(f"CA file {cafile}: {_NO_CERTIFICATE}")
+        _load_file(anchors, cafile)
+    if capath is not None:
+        for path in hashed_files(capath):
+            _load_file(anchors, path)
+    if cadata is not None:
+        if isinstance(cadata, bytes) and b"-----BEGIN " in cadata:
+            raise ConfigError("cadata: bytes are DER; decode PEM to str")
+        if isinstance(cadata, str) and "-----BEGIN " not in cadata:
+            raise ConfigError("cadata: no PEM certificate found; for a file give cafile=")
+        try:
+            anchors.load_verify_locations(cadata=cadata)
+        except (ssl.SSLError, ValueError) as error:
+            raise ConfigError(f"cadata: {_words(error)}") from error
+
+
+def _load_file(anchors: Anchors, path: StrPath) -> None:
+    try:
+        anchors.load_verify_locations(cafile=path)
+    except (ssl.SSLError, ValueError) as error:
+        problem = _broken_certificate(_read_text("CA file", path)) or _words(error)
+        raise ConfigError(f"CA file {path}: {problem}") from error
+
+
+def read_chain(what: str, chain: bytes) -> list[bytes]:
+    """Return the DER of each certificate in PEM text, as OpenSSL finds them.
+
+    Octets that cannot be decoded may be among them, and b"" where a block is broken.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    ders = _openssl.pem_certificates(chain)
+    if not ders:
+        raise ConfigError(f"{what}: no PEM certificate found")
+    return ders
+
+
+def read_file(what: str, path: StrPath) -> bytes:
+    """Read a PEM file.
+
+    Raises:
+        ConfigError: it cannot be read, is empty, or far too large.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{what}: a path is wanted, not {type(path).__name__}")
+    if not os.fspath(path):
+        raise ConfigError(f"{what}: the name is empty")
+    try:
+        with Path(path).open("rb") as file:
+            octets = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise ConfigError(f"{what} {path}: {error.strerror}") from error
+    except ValueError as error:  # a NUL, or what the file system cannot encode
+        raise ConfigError(f"{what} {path!r}: {error}") from error
+    if not octets.strip():
+        raise ConfigError(f"{what} {path}: the file is empty")
+    if len(octets) > _LARGEST:
+        raise ConfigError(f"{what} {path}: more than {_LARGEST >> 20} MB")
+    return octets
+
+
+def _read_text(what: str, path: StrPath) -> str:
+    text = read_file(what, path).decode("latin-1")  # PEM may stand between any other text
+    if not Path(path).is_file():
+        raise ConfigError(f"{what} {path}: a pipe can be read but once, and OpenSSL comes second")
+    return text
+
+
+def _broken_certificate(text: str) -> str:
+    """Find the first certificate in PEM text that cannot be decoded; "" if all can."""
+    for number, block in enumerate(_CERTIFICATE.finditer(text), 1):
+        pem = block[0].replace(block["kind"], "CERTIFICATE")
+        if block["kind"].startswith("TRUSTED"):  # only OpenSSL's file loader reads these
+            continue
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+        except (ssl.SSLError, ValueError):
+            line = text.count("\n", 0, block.start()) + 1
+            return f"certificate {number} (line {line}) is broken"
+    return ""
+
+
+def _words(error: Exception) -> str:
+    reason = getattr(error, "reason", None)
+    return reason.replace("_", " ").lower() if reason else str(error)

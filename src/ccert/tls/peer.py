@@ -1,0 +1,174 @@
+"""What a server knows about its TLS client once the handshake is over.
+
+The words, the log line and the attributes are Postfix's, so that existing log watchers and policy
+services understand them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+from ccert import _openssl
+from ccert.text import printable
+from ccert.tls.connection import connection_facts, is_host_name
+from ccert.tls.observation import observe
+from ccert.verdict import Trust, Verdict
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Peer", "Signature", "peer"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """How one side of a TLS 1.3 handshake proved that it has its certificate's key.
+
+    Attributes:
+        name: "ECDSA", "RSA-PSS", "ED25519", …
+        curve: of an ECDSA key, such as "prime256v1"; "" otherwise.
+        bits: size of an RSA key; 0 otherwise.
+        digest: such as "SHA256"; "" where the algorithm has none to choose.
+    """
+
+    name: str
+    curve: str
+    bits: int
+    digest: str
+
+    def summary(self, side: str) -> str:
+        """Return this signature's part of :meth:`Peer.summary`; ``side``: "server" or "client"."""
+        text = f" {side}-signature {self.name}"
+        if self.curve:
+            text += f" ({self.curve})"
+        elif self.bits:
+            text += f" ({self.bits} bits)"
+        return text + (f" {side}-digest {self.digest}" if self.digest else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer(Verdict):
+    """The verdict on a TLS client and the facts of its handshake; a value that outlives both.
+
+    .. warning::
+        Decide by ``trust``, or by a fingerprint that you know.  With ``client_certs="ask"`` the
+        presence of a certificate says nothing, here and in ``ssl``'s own ``getpeercert()``.
+
+    Attributes, besides those of :class:`Verdict`:
+        chain: DER certificates as the client sent them, leaf first.  After a resumption by a
+            stateless ticket the leaf alone.
+        resumed: True if the session was resumed, and the verdict is that of its first handshake;
+            False again once the client has authenticated anew (post-handshake authentication).
+        protocol: such as "TLSv1.3".
+        cipher: OpenSSL's name of the cipher suite.
+        cipher_bits: secret bits in use.
+        cipher_algorithm_bits: secret bits of the algorithm.
+        key_exchange: name of the TLS 1.3 group; "" with TLS 1.2.
+        server_signature: :class:`Signature` of the server; None with TLS 1.2, and where a session
+            was resumed.
+        client_signature: likewise of the client; None with TLS 1.2, without a certificate and when
+            ``resumed``.
+        error_issuer: who issued the certificate at ``error_depth``, in OpenSSL's one line
+            ("/CN=Some CA"); "" unless UNTRUSTED, and when resumed.
+        server_name: the name that the client asked for (SNI), if the context's ``sni_callback``
+            accepted it and it is a valid host name; "" otherwise.
+    """
+
+    chain: tuple[bytes, ...] = dataclasses.field(repr=False)
+    resumed: bool
+    protocol: str
+    cipher: str
+    cipher_bits: int
+    cipher_algorithm_bits: int
+    key_exchange: str
+    server_signature: Signature | None
+    client_signature: Signature | None
+    server_name: str
+    error_issuer: str
+
+    def summary(self, client: str) -> str:
+        """Return the line that Postfix logs for such a connection (``smtpd_tls_loglevel = 1``).
+
+        Args:
+            client: name and address as Postfix writes them, "mx.example[192.0.2.1]"; it is
+                lower-cased, as there, with "?" for what is not printable.
+        """
+        name = f" to {self.server_name}" if self.server_name else ""
+        text = (
+            f"{self.trust.value} TLS connection established from "
+            f"{printable(client.lower())}{name}: {self.protocol} with cipher {self.cipher} "
+            f"({self.cipher_bits}/{self.cipher_algorithm_bits} bits)"
+        )
+        if self.key_exchange:
+            text += f" key-exchange {self.key_exchange}"
+        if self.server_signature:
+            text += self.server_signature.summary("server")
+        if self.client_signature:
+            text += self.client_signature.summary("client")
+        return text
+
+    def policy_attributes(self) -> dict[str, str]:
+        """Return the TLS attributes that Postfix sends to a policy service, in its order.
+
+        Names are xtext-encoded (RFC 3461, section 4) and empty unless TRUSTED; fingerprints are
+        always there.  Source: postfix SMTPD_POLICY_README.
+        """
+        return {
+            "ccert_subject": _xtext(self.subject),
+            "ccert_issuer": _xtext(self.issuer),
+            "ccert_fingerprint": self.fingerprint,
+            "ccert_pubkey_fingerprint": self.pubkey_fingerprint,
+            "encryption_protocol": self.protocol,
+            "encryption_cipher": self.cipher,
+            "encryption_keysize": str(self.cipher_bits),
+        }
+
+    def matches(self, name: str) -> bool:
+        """Tell whether a host name is one of the certificate's, as ``X509_check_host(3)`` does.
+
+        The subjectAltName's DNS names count, with wildcards for a whole label; the CN does not
+        (RFC 9525).  Never true unless TRUSTED: whoever signs a certificate writes any name into it.
+
+        Args:
+            name: such as "mx.partner.example"; IDNA's A-labels for others than ASCII.
+
+        Raises:
+            ValueError: this is no host name.  (OpenSSL would take ".example" for all below it.)
+        """
+        if not is_host_name(name):
+            raise ValueError(f"{name!r} is no host name")
+        if self.trust is not Trust.TRUSTED:
+            return False
+        leaf = _openssl.certificate(self.chain[0])
+        return _openssl.certificate_matches(leaf, name.encode("ascii"))
+
+
+def _xtext(text: str) -> str:
+    printable = range(ord("!"), ord("~") + 1)
+    octets = text.encode()
+    return "".join(chr(o) if o in printable and o != ord("+") else f"+{o:02X}" for o in octets)
+
+
+def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
+    """Tell who is at the other end of a server's TLS connection.
+
+    Args:
+        ssl_object: the object of a context with ccert attached, after the handshake: what
+            ``wrap_socket`` or ``wrap_bio`` returned, or an asyncio transport's
+            ``get_extra_info("ssl_object")``.  Not while another thread uses it.
+
+    Raises:
+        CcertError: the handshake is not over or has failed, the connection is closed, or the
+            object's context was not attached.
+        TypeError: it is something else.
+    """
+    facts = connection_facts(ssl_object)
+    for name in ("server_signature", "client_signature"):
+        facts[name] = Signature(**facts[name]) if facts[name] else None
+    observer = facts.pop("observer")
+    found = Peer(**facts)
+    if observer:
+        observe(found, observer, found.chain, int(time.time()))
+    return found

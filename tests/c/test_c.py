@@ -1,0 +1,231 @@
+"""The C files by themselves, without Python: fuzzing of the decision, and a race.
+
+Strategy: the programs in ``tests/c`` are linked with ``csrc`` and know nothing of pytest; they tell
+what they saw in their last line and fail by exit status.  The same program runs natively, with
+gcc's sanitizers and under valgrind.  The fuzz is split into parts that run at the same time, each
+with a seed of its own, so that a run is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import functools
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pki
+import pytest
+from cases import CASES
+from programs import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMPILE = (
+    "gcc", "-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Wshadow",
+    "-Wstrict-prototypes", "-Werror", "-Icsrc",
+)  # fmt: skip
+LIBRARIES = ("-lssl", "-lcrypto", "-pthread")
+MEMORY = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+THREADS = ("-fsanitize=thread",)
+VALGRIND = (
+    "valgrind", "--quiet", "--fair-sched=yes", "--leak-check=full", "--error-exitcode=9",
+    "--errors-for-leak-kinds=definite,indirect,possible",
+)  # fmt: skip
+
+PARTS = 4
+VALGRIND_ENCODINGS = int(os.environ.get("CCERT_C_FUZZ_VALGRIND") or 1600)
+READERS = (1, 4)  # a single one is the likeliest to leave at a bad moment
+
+
+def _environment() -> dict[str, str]:
+    """Return ours without what ``make sanitize`` sets: programs here bring their own runtime."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "LD_PRELOAD" and not name.endswith("SAN_OPTIONS")
+    }
+    return kept | {"ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
+
+
+def _run(*command, timeout: float = 300) -> str:
+    """Run a command that must succeed; return its last line."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}"
+    return done.stdout.rstrip().rpartition("\n")[2]
+
+
+def _numbers(line: str) -> dict[str, int]:
+    """Read "name: 12 apples, 3 rotten pears"."""
+    return {name: int(number) for number, name in re.findall(r"(\d+) ([a-z ]+)", line)}
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """Return a function that compiles a program of tests/c, each kind once a session."""
+    directory = tmp_path_factory.mktemp("c")
+
+    @functools.cache
+    def compiled(name: str, *flags: str) -> Path:
+        path = directory / "-".join((name, *(flag.strip("-") for flag in flags)))
+        sources = sorted(ROOT.glob("csrc/*.c"))
+        _run(*COMPILE, *flags, *sources, ROOT / f"tests/c/{name}.c", "-o", path, *LIBRARIES)
+        return path
+
+    return compiled
+
+
+@pytest.fixture(scope="session")
+def thread_sanitizer(tmp_path_factory):
+    """Skip where ThreadSanitizer's runtime does not start: older ones refuse newer kernels."""
+    path = tmp_path_factory.mktemp("tsan") / "nothing"
+    path.with_suffix(".c").write_text("int main(void) { return 0; }\n")
+    try:
+        _run("gcc", *THREADS, path.with_suffix(".c"), "-o", path)
+        _run(path)
+    except AssertionError as error:
+        pytest.skip(f"ThreadSanitizer does not run here: {error}")
+    return THREADS
+
+
+def _ekus(der: bytes) -> tuple[bytes, ...]:
+    """Cut out a certificate's EKU extensions, "critical" included, however malformed they are."""
+    found = []
+    for rest in der.split(pki.oid_der(pki.EKU))[1:]:
+        start = 3 if rest.startswith(b"\x01\x01\xff") else 0
+        assert rest[start] == 0x04
+        assert rest[start + 1] < 0x80
+        found.append(rest[: start + 2 + rest[start + 1]])
+    return tuple(found)
+
+
+@pytest.fixture(scope="session")
+def seeds(clique, tmp_path_factory) -> list[Path]:
+    """One certificate file for each distinct EKU of the catalogue."""
+    directory = tmp_path_factory.mktemp("seeds")
+    leaves = {}
+    for case in CASES:
+        der = case.build(clique).sent[0].der
+        leaves.setdefault(_ekus(der), (case.name, der))
+    for name, der in leaves.values():
+        (directory / f"{name}.der").write_bytes(der)
+    return sorted(directory.iterdir())
+
+
+def _decide(command, encodings: int, seeds: list[Path]) -> collections.Counter[str]:
+    """Fuzz in parts at the same time; return what they saw together."""
+    with concurrent.futures.ThreadPoolExecutor(PARTS) as pool:
+        parts = [
+            pool.submit(_run, *command, encodings // PARTS, part, *seeds, timeout=3600)
+            for part in range(1, PARTS + 1)
+        ]
+    total = collections.Counter()
+    for part in parts:
+        total.update(_numbers(part.result()))
+    print(dict(total))  # noqa: T201 - for pytest -rP
+    return total
+
+
+def test_seeds_are_the_catalogues(seeds):
+    """The fuzz starts from every kind of EKU: absent, one, repeated, malformed."""
+    kinds = {len(_ekus(path.read_bytes())) for path in seeds}
+    assert kinds == {0, 1, 2}
+    assert len(seeds) >= 30
+
+
+def test_decision(program, seeds):
+    """For 130 000 encodings of an EKU, decision and verdict are those of the rule's words.
+
+    The rule's words: decode the extension, walk its OIDs; serverAuth and not clientAuth.  The
+    error queue is left as it was.  Each outcome is frequent enough for this to mean something.
+    (More than 100 000 of the encodings are distinct.)
+    """
+    seen = _decide([program("decision")], 130_000, seeds)
+    assert seen["encodings"] == 130_000
+    assert seen["disagreements"] == 0
+    for outcome in ("as server", "trusted", "undecodable", "repeated"):
+        assert 1000 < seen[outcome] < 100_000, outcome
+
+
+def test_decision_with_sanitizers(program, seeds):
+    """Deciding 20 000 encodings neither touches foreign memory nor leaks nor is undefined."""
+    seen = _decide([program("decision", *MEMORY)], 20_000, seeds)
+    assert (seen["encodings"], seen["disagreements"]) == (20_000, 0)
+    assert seen["as server"] > 1000
+    assert seen["undecodable"] > 1000
+
+
+def test_decision_under_valgrind(program, seeds):
+    """Nor, with OpenSSL's own accesses watched, does deciding some thousand encodings.
+
+    ``CCERT_C_FUZZ_VALGRIND`` says how many.
+    """
+    seen = _decide([*VALGRIND, program("decision")], VALGRIND_ENCODINGS, seeds)
+    assert seen["encodings"] >= VALGRIND_ENCODINGS // PARTS * PARTS
+    assert seen["disagreements"] == 0
+    assert seen["as server"] > VALGRIND_ENCODINGS // 20
+    assert seen["undecodable"] > VALGRIND_ENCODINGS // 20
+
+
+def _exchange(command, rounds: int) -> None:
+    for readers in READERS:
+        seen = _numbers(_run(*command, rounds, readers))
+        print(seen)  # noqa: T201 - for pytest -rP
+        assert (seen["exchanges"], seen["faults"]) == (2 * rounds, 0)
+        assert seen["seen"] >= rounds
+        assert seen["times none"] > rounds // 4
+
+
+def test_policy_exchange(program):
+    """A setting that is exchanged while threads read it is found whole, never half or older."""
+    _exchange([program("policy")], 50_000)
+
+
+def test_policy_exchange_with_memory_sanitizers(program):
+    """A replaced setting is freed, and not before its last reader has left."""
+    _exchange([program("policy", *MEMORY)], 50_000)
+
+
+def test_policy_exchange_with_thread_sanitizer(program, thread_sanitizer):
+    """Exchanging, reading and freeing a setting are ordered, not just lucky."""
+    _exchange([program("policy", *thread_sanitizer)], 50_000)
+
+
+def test_policy_exchange_under_valgrind(program):
+    """Neither exchanging settings nor freeing the SSL_CTX leaks, installed or removed."""
+    _exchange([*VALGRIND, program("policy")], 500)
+
+
+def _register(command, rounds: int) -> None:
+    seen = _numbers(_run(*command, rounds, 4))
+    print(seen)  # noqa: T201 - for pytest -rP
+    assert seen["faults"] == 0
+    assert seen["found"] > 2 * rounds
+    assert seen["missed"] > rounds
+
+
+def test_registry(program):
+    """Each connection is found while it is there, and by no address that is used again later."""
+    _register([program("registry")], 20_000)
+
+
+def test_registry_with_memory_sanitizers(program):
+    """Slots are not freed under those who walk along them, and not lost."""
+    _register([program("registry", *MEMORY)], 5_000)
+
+
+def test_registry_with_thread_sanitizer(program, thread_sanitizer):
+    """Adding, finding and removing are ordered, not just lucky."""
+    _register([program("registry", *thread_sanitizer)], 2_000)
