@@ -97,7 +97,7 @@ sdist: $(VENV)/installed
 	$(BIN)/python -m build --sdist
 	rm -rf $(VENV)/sdist && $(PYTHON) -m venv $(VENV)/sdist
 	$(VENV)/sdist/bin/pip install --quiet --disable-pip-version-check dist/*.tar.gz cryptography
-	cd / && $(CURDIR)/$(VENV)/sdist/bin/python $(CURDIR)/tests/smoke.py
+	cd / && $(CURDIR)/$(VENV)/sdist/bin/python $(CURDIR)/tests/support/smoke.py
 
 clean:
 	rm -rf $(VENV) build dist vectors bench.json src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache

@@ -136,16 +136,19 @@ static void on_step(SSL *ssl, const ccert_context *context, ccert_connection *co
 static void on_info(const SSL *const_ssl, int where, int result)
 {
     SSL *ssl = (SSL *)(uintptr_t)const_ssl; /* the signature is older than what callbacks may do */
-    ccert_connection *connection = ccert_connection_peek(ssl);         /* borrowed */
-    ccert_context *context = ccert_context_peek(SSL_get_SSL_CTX(ssl)); /* borrowed */
-    bool attached = context != NULL && atomic_load(&context->policy) != NULL;
+    ccert_connection *connection;           /* borrowed */
+    ccert_context *context;                 /* borrowed */
 
     (void)result;
-    if (connection == NULL && !attached)
+    if (!(where & SSL_CB_LOOP) && where != SSL_CB_HANDSHAKE_DONE)
         return;
+    connection = ccert_connection_peek(ssl);
+    context = ccert_context_peek(SSL_get_SSL_CTX(ssl));
+    if (connection == NULL && (context == NULL || atomic_load(&context->policy) == NULL))
+        return; /* none of ours */
     if (where & SSL_CB_LOOP)
         on_step(ssl, context, connection);
-    else if (where == SSL_CB_HANDSHAKE_DONE && !may_stand(ssl, connection))
+    else if (!may_stand(ssl, connection))
         refuse(ssl, connection);
 }
 

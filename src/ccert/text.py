@@ -1,6 +1,13 @@
-"""Text of strangers as one printable line, for logs and for other programs' protocols."""
+"""Text of strangers: in one printable line, in other programs' protocols, as a host name."""
 
-__all__ = ["printable"]
+import re
+
+__all__ = ["is_host_name", "printable", "xtext"]
+
+# Postfix's valid_hostname(): anything else it does not accept as a name, and nothing else may
+# reach a log line.
+_LABEL = r"\w([\w-]{0,61}\w)?"
+_HOSTNAME = re.compile(rf"(?!.{{256}})(?![\d.]+$){_LABEL}(\.{_LABEL})*", re.ASCII)
 
 
 def printable(text: str) -> str:
@@ -12,3 +19,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def is_host_name(text: str) -> bool:
+    """Tell whether Postfix would take this for a host name."""
+    return _HOSTNAME.fullmatch(text) is not None
+
+
+def xtext(text: str) -> str:
+    """Encode as in RFC 3461, section 4: "+2B" for "+", likewise what is not printable ASCII."""
+    printable = range(ord("!"), ord("~") + 1)
+    octets = text.encode()
+    return "".join(chr(o) if o in printable and o != ord("+") else f"+{o:02X}" for o in octets)

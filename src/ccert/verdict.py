@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["Trust", "Verdict"]
 
@@ -24,7 +19,7 @@ class Trust(enum.Enum):
     """It sent one that a trusted CA vouches for."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What verification says of a certificate, and whose it is.
 
@@ -41,6 +36,8 @@ class Verdict:
         issuer: the leaf's first issuer CN, else organization; "" as above.
         fingerprint: SHA-256 of the leaf's DER, "AB:CD:…", whatever the trust; "" if ANONYMOUS.
         pubkey_fingerprint: SHA-256 of the leaf's DER SubjectPublicKeyInfo, likewise.
+        would_be: the verdict with ``trust_server_ccerts=True`` for the same moment, by the same
+            function; None unless the setting is "observe" and there is a certificate.
     """
 
     trust: Trust
@@ -53,22 +50,9 @@ class Verdict:
     fingerprint: str
     pubkey_fingerprint: str
 
-    @functools.cached_property
-    def would_be(self) -> Verdict | None:
-        """The verdict with ``trust_server_ccerts=True``, for the same moment.
-
-        None unless the setting is "observe" and there is a certificate.  Verified when first asked
-        for, by the function that handshakes call, with the trusted CAs that the server has then.
-        """
-        verify: Callable[[], Verdict] | None = vars(self).get("_would_be")
-        return verify() if verify else None
+    would_be: Verdict | None = dataclasses.field(default=None, compare=False)
 
     @property
     def would_trust_as_server(self) -> bool:
         """True if ``trust_server_ccerts=True`` would have made it trusted; only with "observe"."""
         return self.would_be is not None and self.would_be.trusted_as_server
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave a copy, or a pickle, the answer instead of the means to it."""
-        _ = self.would_be
-        return {name: value for name, value in vars(self).items() if name != "_would_be"}

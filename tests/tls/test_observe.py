@@ -34,7 +34,8 @@ def test_observing_every_case(case, host, clique):
     )
     peer = _observed(host, chain, host.foreign(chain))
     assert observe == off
-    assert {field.name: getattr(peer, field.name) for field in dataclasses.fields(off)} == vars(off)
+    compared = [field.name for field in dataclasses.fields(off) if field.compare]
+    assert all(getattr(peer, name) == getattr(off, name) for name in compared)
     if observe.would_be is not None:  # None: a certificate that cannot be decoded
         assert peer.would_be == observe.would_be == on
         assert peer.would_trust_as_server is on.trusted_as_server

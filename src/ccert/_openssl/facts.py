@@ -34,13 +34,15 @@ def _signature(c: Any) -> dict[str, Any] | None:  # noqa: ANN401 - cdata
     return {**texts, "bits": c.bits} if texts["name"] else None
 
 
-def peer_facts(inner: Any) -> dict[str, Any]:  # noqa: ANN401 - _ssl._SSLSocket
-    """Gather the facts of a finished handshake: the fields of ``ccert.Peer``.
-
-    And "observer": if the policy is to observe, the :class:`Verifier` to do so with; else None.
+def peer_facts(inner: Any) -> tuple[dict[str, Any], dict[str, Any], Verifier | None]:  # noqa: ANN401 - _ssl._SSLSocket
+    """Gather the facts of a finished handshake.
 
     Args:
         inner: the object of ``_ssl`` that Python has made around the ``SSL``.
+
+    Returns:
+        The fields of ``ccert.Verdict``; those that ``ccert.Peer`` has besides, signatures as
+        dictionaries; and, if the policy is to observe, the :class:`Verifier` to do so with.
 
     Raises:
         CcertError: there is no finished, open TLS connection to tell about.
@@ -53,18 +55,16 @@ def peer_facts(inner: Any) -> dict[str, Any]:  # noqa: ANN401 - _ssl._SSLSocket
     if result != lib.CCERT_PEER_OK:
         raise CcertError(_NOT_READY.get(result) or f"reading the peer's certificate: {reason()}")
     c = ffi.gc(out[0], lib.ccert_peer_free)
-    facts = verdict_facts(c.verdict)
     texts = ("protocol", "cipher", "key_exchange", "server_name", "error_issuer")
-    facts |= {name: text_of(getattr(c, name)) for name in texts}
-    facts |= {name: getattr(c, name) for name in ("cipher_bits", "cipher_algorithm_bits")}
-    facts["resumed"] = bool(c.resumed)
+    handshake: dict[str, Any] = {name: text_of(getattr(c, name)) for name in texts}
+    handshake |= {name: getattr(c, name) for name in ("cipher_bits", "cipher_algorithm_bits")}
+    handshake["resumed"] = bool(c.resumed)
     for name in ("server_signature", "client_signature"):
-        facts[name] = _signature(getattr(c, name))
-    facts["chain"] = tuple(
+        handshake[name] = _signature(getattr(c, name))
+    handshake["chain"] = tuple(
         bytes(ffi.buffer(c.der[i], c.der_size[i])) for i in range(c.certificates)
     )
-    facts["observer"] = Verifier.of(inner) if c.observed else None
-    return facts
+    return verdict_facts(c.verdict), handshake, Verifier.of(inner) if c.observed else None
 
 
 def decode(inner: object, method: Callable[[], _T], refused: _T) -> _T:

@@ -45,6 +45,7 @@ class _Report:
 
     def as_json(self, setting: bool) -> str:
         verdict = dataclasses.asdict(self.chosen(setting))
+        del verdict["would_be"]  # nothing here observes
         fields = {"file": self.name, **verdict, "trust": self.chosen(setting).trust.value}
         fields["certificates"] = [dataclasses.asdict(c) for c in self.certificates]
         return json.dumps(fields)  # ASCII: a certificate may hold what a terminal obeys

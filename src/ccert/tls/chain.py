@@ -59,6 +59,31 @@ class _Certificates:
         return decoded
 
 
+class _TrustStore:
+    """Takes trusted CAs as ``ssl.SSLContext`` does."""
+
+    def __init__(self, verifier: _openssl.Verifier) -> None:
+        self.verifier = verifier
+
+    def load_verify_locations(
+        self,
+        cafile: StrPath | None = None,
+        *,
+        cadata: str | bytes | None = None,
+    ) -> None:
+        if cafile is not None:
+            self.verifier.load(os.fsencode(cafile))
+        if cadata is not None:
+            if isinstance(cadata, str) and "-----BEGIN TRUSTED " in cadata:
+                raise ConfigError("trust settings are for OpenSSL's file loader: give cafile=")
+            ders = read_chain("PEM", cadata.encode()) if isinstance(cadata, str) else [cadata]
+            for number, der in enumerate(ders, 1):
+                try:
+                    self.verifier.trust(_openssl.certificate(der))
+                except ConfigError as error:
+                    raise ConfigError(f"certificate {number} is broken: {error}") from error
+
+
 class ChainVerifier:
     """Verify chains of client certificates as a server with these settings would.
 
@@ -104,27 +129,8 @@ class ChainVerifier:
         self._trust_server_ccerts = trust_server_ccerts
         self._verifier = _openssl.Verifier.new(verify_depth=verify_depth, auth_level=auth_level)
         self._certificates = _Certificates()
-        load_anchors(self, cafile, capath, cadata)
+        load_anchors(_TrustStore(self._verifier), cafile, capath, cadata)
         warn_of_many_anchors(trust_server_ccerts, self._verifier.anchors(), stacklevel=3)
-
-    def load_verify_locations(
-        self,
-        cafile: StrPath | None = None,
-        *,
-        cadata: str | bytes | None = None,
-    ) -> None:
-        """Trust more CAs, as ``ssl.SSLContext`` does; not while another thread verifies."""
-        if cafile is not None:
-            self._verifier.load(os.fsencode(cafile))
-        if cadata is not None:
-            if isinstance(cadata, str) and "-----BEGIN TRUSTED " in cadata:
-                raise ConfigError("trust settings are for OpenSSL's file loader: give cafile=")
-            ders = read_chain("PEM", cadata.encode()) if isinstance(cadata, str) else [cadata]
-            for number, der in enumerate(ders, 1):
-                try:
-                    self._verifier.trust(_openssl.certificate(der))
-                except ConfigError as error:
-                    raise ConfigError(f"certificate {number} is broken: {error}") from error
 
     def verify(
         self,
@@ -156,10 +162,10 @@ class ChainVerifier:
             except ConfigError as error:
                 return _undecodable(depth, str(error))
         on = self._trust_server_ccerts is True
-        verdict = Verdict(**self._verifier.verify(decoded, moment, trust_server_ccerts=on))
-        if self._trust_server_ccerts == "observe":
-            observe(verdict, self._verifier, ders, moment)
-        return verdict
+        facts = self._verifier.verify(decoded, moment, trust_server_ccerts=on)
+        if self._trust_server_ccerts != "observe":
+            return Verdict(**facts)
+        return Verdict(**facts, would_be=observe(facts, self._verifier, ders, moment))
 
 
 def _ders(chain: bytes | StrPath | Sequence[bytes | x509.Certificate]) -> list[bytes]:

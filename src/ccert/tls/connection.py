@@ -6,20 +6,14 @@ An application's own classes are subclassed in turn, not replaced.
 
 from __future__ import annotations
 
-import re
 import ssl
 import weakref
 from typing import Any
 
-from ccert._openssl import decode, peer_facts
+from ccert._openssl import decode
 from ccert.errors import CcertError
 
-__all__ = ["connection_facts", "guarded", "is_host_name"]
-
-# Postfix's valid_hostname(): anything else it does not accept as a name, and nothing else may
-# reach a log line.
-_LABEL = r"\w([\w-]{0,61}\w)?"
-_HOSTNAME = re.compile(rf"(?!.{{256}})(?![\d.]+$){_LABEL}(\.{_LABEL})*", re.ASCII)
+__all__ = ["guarded", "inner_object"]
 
 
 class _Guarded:
@@ -78,24 +72,19 @@ def guarded(base: type) -> type:
     return subclass
 
 
-def is_host_name(text: str) -> bool:
-    """Tell whether Postfix would take this for a host name."""
-    return _HOSTNAME.fullmatch(text) is not None
-
-
-def connection_facts(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> dict[str, Any]:
-    """Gather the facts of the handshake behind a Python TLS object.
+def inner_object(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> object:
+    """Return what ``_ssl`` has made around the ``SSL`` of a server's end; it holds the ``SSL``.
 
     Raises:
         TypeError: this is no TLS object of Python's ``ssl``.
-        CcertError: there is nothing to tell: see the message.
+        CcertError: there is none any longer, or it is the client's end.
     """
     if not isinstance(ssl_object, ssl.SSLObject | ssl.SSLSocket):
         raise TypeError(
             f"peer() takes an ssl.SSLObject or ssl.SSLSocket, not {type(ssl_object).__name__}; "
             'an asyncio transport has it as get_extra_info("ssl_object"), which is None before TLS'
         )
-    inner = _inner(ssl_object)  # holds the SSL meanwhile
+    inner = _inner(ssl_object)
     if inner is None:
         raise CcertError(
             "the TLS connection is closed, or was never made "
@@ -103,7 +92,4 @@ def connection_facts(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> dict[str, Any
         )
     if not ssl_object.server_side:
         raise CcertError("this is the client's end of the TLS connection: peer() is for servers")
-    facts = peer_facts(inner)
-    if not is_host_name(facts["server_name"]):
-        facts["server_name"] = ""
-    return facts
+    return inner

@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 from ccert import _openssl
-from ccert.text import printable
-from ccert.tls.connection import connection_facts, is_host_name
+from ccert.text import is_host_name, printable, xtext
+from ccert.tls.connection import inner_object
 from ccert.tls.observation import observe
 from ccert.verdict import Trust, Verdict
 
@@ -48,7 +48,7 @@ class Signature:
         return text + (f" {side}-digest {self.digest}" if self.digest else "")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Peer(Verdict):
     """The verdict on a TLS client and the facts of its handshake; a value that outlives both.
 
@@ -116,8 +116,8 @@ class Peer(Verdict):
         always there.  Source: postfix SMTPD_POLICY_README.
         """
         return {
-            "ccert_subject": _xtext(self.subject),
-            "ccert_issuer": _xtext(self.issuer),
+            "ccert_subject": xtext(self.subject),
+            "ccert_issuer": xtext(self.issuer),
             "ccert_fingerprint": self.fingerprint,
             "ccert_pubkey_fingerprint": self.pubkey_fingerprint,
             "encryption_protocol": self.protocol,
@@ -145,12 +145,6 @@ class Peer(Verdict):
         return _openssl.certificate_matches(leaf, name.encode("ascii"))
 
 
-def _xtext(text: str) -> str:
-    printable = range(ord("!"), ord("~") + 1)
-    octets = text.encode()
-    return "".join(chr(o) if o in printable and o != ord("+") else f"+{o:02X}" for o in octets)
-
-
 def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
     """Tell who is at the other end of a server's TLS connection.
 
@@ -164,11 +158,12 @@ def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
             object's context was not attached.
         TypeError: it is something else.
     """
-    facts = connection_facts(ssl_object)
+    verdict, handshake, verifier = _openssl.peer_facts(inner_object(ssl_object))
     for name in ("server_signature", "client_signature"):
-        facts[name] = Signature(**facts[name]) if facts[name] else None
-    observer = facts.pop("observer")
-    found = Peer(**facts)
-    if observer:
-        observe(found, observer, found.chain, int(time.time()))
-    return found
+        handshake[name] = Signature(**handshake[name]) if handshake[name] else None
+    if not is_host_name(handshake["server_name"]):
+        handshake["server_name"] = ""
+    would_be = None
+    if verifier:
+        would_be = observe(verdict, verifier, handshake["chain"], int(time.time()))
+    return Peer(**verdict, **handshake, would_be=would_be)
