@@ -5,13 +5,13 @@ export PYTHON
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(wildcard csrc/* src/ccert/*.py src/ccert/*.pyi src/ccert/*/*.py) \
-	build_ffi.py setup.py pyproject.toml README.md
+	build_ffi.py setup.py pyproject.toml README.md $(wildcard docs/man/*)
 PYTEST := $(BIN)/python -m pytest
 ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz soak valgrind bench bench-smoke report vectors sdist clean
+.PHONY: help demo test lint sanitize sanitized fuzz soak valgrind bench bench-smoke report vectors docs man sdist clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -23,8 +23,10 @@ help:
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
 	@echo 'make bench     ccert beside its rivals and stock ssl: ratios, and bench.json (15 minutes)'
 	@echo 'make bench-smoke  every bench once, for its verdicts, without times'
-	@echo 'make report    docs/performance.md and its plots, from RESULTS=bench.json'
+	@echo 'make report    the page on performance and its plots, from RESULTS=bench.json'
 	@echo 'make vectors   the catalogue as files, for other implementations'
+	@echo 'make docs      the documentation as a site, in docs/build'
+	@echo 'make man       the manual pages anew, in docs/man'
 	@echo 'make sdist     build the sdist, install it into an empty venv, shake hands'
 	@echo 'make clean     remove all that the others made'
 	@echo 'PYTHON=…       the Python to use ($(PYTHON)); it must run on the system'"'"'s libssl'
@@ -33,7 +35,7 @@ demo: $(VENV)/installed
 	$(BIN)/ccert demo
 
 test: $(VENV)/installed
-	@.ci/packages valgrind
+	@.ci/packages valgrind mandoc
 	@.ci/packages $(PEERS) || :
 	$(PYTEST) --cov --cov-report=term $(ARGS)
 
@@ -42,7 +44,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c bench/*.c
+	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c bench/drivers/*.c
 	set -e; for compiler in gcc clang; do for file in csrc/*.c; do \
 		$$compiler -std=c11 -O2 -fPIC -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
 			-Werror -c $$file -o /dev/null; done; done
@@ -83,14 +85,21 @@ bench-smoke: $(VENV)/installed
 	$(PYTEST) bench -p no:cacheprovider --benchmark-disable $(ARGS)
 
 # Without RESULTS: the plots and tables anew, from the numbers that they have.
-report: RESULTS := docs/performance/results.json
+report: RESULTS := docs/explanation/performance/results.json
 report: $(VENV)/installed
-	$(BIN)/python bench/page.py $(RESULTS) docs
+	$(BIN)/python bench/page.py $(RESULTS) docs/explanation
 
 # What ccert must agree with, for other implementations: see docs/vectors.
 vectors: $(VENV)/tools
 	rm -rf vectors
 	$(BIN)/python docs/vectors/generate.py vectors $(ARGS)
+
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/build
+	@echo 'open docs/build/index.html'
+
+man: $(VENV)/installed
+	$(BIN)/python docs/manpages.py docs/man
 
 sdist: $(VENV)/installed
 	rm -rf dist
@@ -100,7 +109,7 @@ sdist: $(VENV)/installed
 	cd / && $(CURDIR)/$(VENV)/sdist/bin/python $(CURDIR)/tests/support/smoke.py
 
 clean:
-	rm -rf $(VENV) build dist vectors bench.json src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build docs/build dist vectors bench.json src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
 
 # Installed, not linked to: what is tested is what users get.
 $(VENV)/installed: $(VENV)/tools $(SOURCES)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pki
 import pytest
 import report
+from c_programs import compile_c
 from loop import Library
-from programs import compile_c
 
 import ccert
 

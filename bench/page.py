@@ -1,9 +1,9 @@
-"""Write docs/performance.md's numbers, its plots, and the part of a run's JSON that they are from.
+"""Write performance.md's numbers, its plots, and the part of a run's JSON that they are from.
 
-Usage: python bench/page.py RUN.json DIRECTORY.  ``DIRECTORY/performance.md`` and the README above
-are changed between their markers only, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``: NAME is a
-bench, whose ratios go there, or one of ``BLOCKS``.  ``DIRECTORY/performance`` gets the plots and
-``results.json``; that file may be RUN.json, too, and then only what is made from it changes.
+Usage: python bench/page.py RUN.json DIRECTORY.  ``DIRECTORY/performance.md`` is changed between
+its markers only, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``: NAME is a bench, whose ratios
+go there, or one of ``BLOCKS``.  ``DIRECTORY/performance`` gets the plots and ``results.json``; that
+file may be RUN.json, too, and then only what is made from it changes.
 """
 
 from __future__ import annotations
@@ -80,12 +80,9 @@ def ratio_table(ratios: list[dict[str, Any]]) -> str:
                 ),
             )
         )
-        rows.append([*summary(ratio), measures])
+        numbers = (number(ratio, kind) for kind in KINDS)
+        rows.append([title(ratio), *numbers, target(ratio), measures])
     return lines(HEAD, rows)
-
-
-def summary(ratio: dict[str, Any]) -> list[str]:
-    return [title(ratio), *(number(ratio, kind) for kind in KINDS), target(ratio)]
 
 
 def machine(run: Run) -> str:
@@ -130,7 +127,6 @@ BLOCKS = {
     "machine": machine,
     "servers": servers,
     "targets": lambda run: ratio_table(wanted(run)),
-    "summary": lambda run: lines(HEAD[:-1], [summary(ratio) for ratio in wanted(run)]),
 }
 
 
@@ -151,8 +147,8 @@ def main(source: str, directory: str) -> None:
     kept = Path(directory, "performance")
     text = json.dumps(run, indent=1, ensure_ascii=False) + "\n"
     (kept / "results.json").write_text(text, "utf-8")
-    for page in (Path(directory, "performance.md"), Path(directory).parent / "README.md"):
-        page.write_text(filled(page.read_text("utf-8"), run), "utf-8")
+    page = Path(directory, "performance.md")
+    page.write_text(filled(page.read_text("utf-8"), run), "utf-8")
     plots.draw(run, kept)
 
 

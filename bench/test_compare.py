@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import report
-from programs import BENCH
 
 
 def compare(*paths):
-    command = [sys.executable, BENCH / "compare.py", *paths]
+    command = [sys.executable, Path(__file__).with_name("compare.py"), *paths]
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 

@@ -11,8 +11,8 @@ import ssl
 import subprocess
 import sys
 
+from c_programs import DRIVERS
 from callgrind import profile
-from programs import BENCH
 from report import Row
 
 HANDSHAKES = 20
@@ -60,7 +60,7 @@ ROWS = (
 
 def test_instructions(clique, library, tmp_path, record, smoke):
     """Count; the loop asserts that both ends trust each other, and resume when they should."""
-    command = [sys.executable, BENCH / "count.py", library.path, clique.directory]
+    command = [sys.executable, DRIVERS / "count.py", library.path, clique.directory]
     if smoke:
         subprocess.run([*command, "1"], check=True)
         return
@@ -82,7 +82,7 @@ def test_loop_looks(clique, library, tmp_path):
     (tmp_path / "server.pem").symlink_to(clique.directory / "server.pem")
     (tmp_path / "peer.pem").symlink_to(clique.directory / "signer.pem")
     (tmp_path / "client.pem").symlink_to(clique.directory / "client.pem")
-    command = [sys.executable, BENCH / "count.py", library.path, tmp_path, "1"]
+    command = [sys.executable, DRIVERS / "count.py", library.path, tmp_path, "1"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode != 0
     assert "UnexpectedError" in done.stderr

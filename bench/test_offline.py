@@ -12,9 +12,9 @@ import subprocess
 
 import pytest
 import rivals
+from c_programs import CSRC, compile_c
 from cryptography.x509.verification import VerificationError
 from nothing_native import Anchor, InvalidChainError
-from programs import CSRC, compile_c
 from pyhanko_certvalidator.errors import InvalidCertificateError, ValidationError
 from report import Row
 

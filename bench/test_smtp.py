@@ -14,9 +14,10 @@ from collections import Counter
 from statistics import median, quantiles
 
 import pytest
+from mta import missing
 from process import Process, running
 from report import Row
-from smtp_postfix import missing, postfix
+from smtp_postfix import postfix
 from variants import VARIANTS
 
 LOADS, THREADS = 2, 4
@@ -162,10 +163,10 @@ def test_sessions(clique, record, smoke):
             everyone.reverse()  # nobody always comes after the same one
         if mta:
             count = LOADS * (WARM + rounds * sessions)
-            mta.wait_for("Trusted TLS connection established", count)
-            mta.wait_for("status=sent", count)
+            mta.wait_for_all("Trusted TLS connection established", count)
+            mta.wait_for_all("status=sent", count)
     for (place, variant), server in servers.items():
         server.record(record, f"{place}, {variant}", place=place, line=variant)
     if not mta:
         pytest.skip(f"no reference row: {missing()}")
-    reference.record(record, "Postfix", place="Postfix", line="Postfix", version=mta.version)
+    reference.record(record, "Postfix", place="Postfix", line="Postfix", version=mta.version())

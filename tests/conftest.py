@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import shutil
 import socket
@@ -11,20 +10,15 @@ import ssl
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pki
 import pytest
 from cases import Chain, Clique
 from foreign import ForeignClient
+from pairs import VERSIONS
 from sessions import NO_TICKET
 
 import ccert
-
-if TYPE_CHECKING:
-    from typing import NoReturn
-
-VERSIONS = {"tls12": ssl.TLSVersion.TLSv1_2, "tls13": ssl.TLSVersion.TLSv1_3}
 
 
 def pytest_report_header() -> list[str]:
@@ -34,19 +28,6 @@ def pytest_report_header() -> list[str]:
         f"ccert {ccert.__version__} from {ccert.__file__}",
         f"{ssl.OPENSSL_VERSION}, Python {sys.version.split()[0]}, {versions}",
     ]
-
-
-def unavailable(reason: str) -> NoReturn:
-    """Skip the test; in CI, where nothing may be missing, fail it."""
-    __tracebackhide__ = True
-    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-
-
-def require_program(name: str) -> str:
-    """Return the path of a program that the test needs; without it the test is skipped."""
-    __tracebackhide__ = True
-    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
-    return path or unavailable(f"{name} is not installed")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -72,3 +72,17 @@ def test_rooms_say_what_they_are_for(room):
     assert 2 <= len(text.splitlines()) <= 6
     assert "May import" in text
     assert "For " in text
+
+
+def draw() -> None:
+    """Print which room imports from which; ``python tests/test_house.py``."""
+    arrows: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for parts in _modules():
+        arrows[_room(parts)] |= _imports((HOUSE / Path(*parts)).with_suffix(".py"))
+    for room in ROOMS:
+        below = [name for name in ROOMS if name in arrows[room] - {room}]
+        print(f"{room:12} -> {', '.join(below) or '-'}")
+
+
+if __name__ == "__main__":
+    draw()

@@ -63,10 +63,10 @@ class CcertMixin:
     ``session.ccert`` is the client's :class:`ccert.Peer` from EHLO or HELO on, with STARTTLS as
     well as with implicit TLS; None without TLS.  Where there is TLS and nothing can be told, as
     with a context that ccert is not attached to, EHLO and HELO get 421.  It is logged as Postfix
-    does: :mod:`ccert.postfix.log_lines`.
+    does.
 
-    At RCPT the tables and the policy service are asked, see
-    :class:`ccert.postfix.restrictions.Restrictions`.  Headers that they want to PREPEND are in
+    At RCPT ``check_ccert_access``, ``relay_clientcerts`` and ``policy_service`` are asked in this
+    order, until one permits or refuses.  Headers that they want to PREPEND are in
     ``envelope.ccert_headers``; whoever delivers the message puts them on top.
 
     Args:
@@ -75,7 +75,7 @@ class CcertMixin:
             Without TLS: 530 to MAIL.
         check_ccert_access: a table of actions (made with ``actions=True``).
         relay_clientcerts: a table of clients that may send; others may not.
-        policy_service: whom to ask about the rest.
+        policy_service: the policy service, asked last.
     """
 
     def __init__(

@@ -134,7 +134,7 @@ def _decide(command, encodings: int, seeds: list[Path]) -> collections.Counter[s
     total = collections.Counter()
     for part in parts:
         total.update(_numbers(part.result()))
-    print(dict(total))  # noqa: T201 - for pytest -rP
+    print(dict(total))
     return total
 
 
@@ -182,7 +182,7 @@ def test_decision_under_valgrind(program, seeds):
 def _exchange(command, rounds: int) -> None:
     for readers in READERS:
         seen = _numbers(_run(*command, rounds, readers))
-        print(seen)  # noqa: T201 - for pytest -rP
+        print(seen)
         assert (seen["exchanges"], seen["faults"]) == (2 * rounds, 0)
         assert seen["seen"] >= rounds
         assert seen["times none"] > rounds // 4
@@ -210,7 +210,7 @@ def test_policy_exchange_under_valgrind(program):
 
 def _register(command, rounds: int) -> None:
     seen = _numbers(_run(*command, rounds, 4))
-    print(seen)  # noqa: T201 - for pytest -rP
+    print(seen)
     assert seen["faults"] == 0
     assert seen["found"] > 2 * rounds
     assert seen["missed"] > rounds

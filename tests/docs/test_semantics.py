@@ -1,4 +1,4 @@
-"""docs/semantics.md and the code say the same, row by row."""
+"""docs/reference/semantics.md and the code say the same, row by row."""
 
 import re
 
@@ -8,7 +8,7 @@ from programs import ROOT
 
 import ccert
 
-TEXT = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "reference" / "semantics.md").read_text(encoding="utf-8")
 ROWS = {
     int(cells[0]): cells[1:]
     for line in TEXT.splitlines()

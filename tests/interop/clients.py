@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING
 
-from conftest import require_program
 from mailserver import TIMEOUT
+from mta import environment
+from programs import require_program
 
 if TYPE_CHECKING:
     import ssl
@@ -56,11 +56,6 @@ class Errand:
     identity: Identity | None = None
     version: ssl.TLSVersion | None = None
     dialogue: str = DIALOGUE  # s_client and gnutls-cli
-
-
-def environment() -> dict[str, str]:
-    """Return ours without the sanitizers, which are for our process only."""
-    return {k: v for k, v in os.environ.items() if k not in {"LD_PRELOAD", "ASAN_OPTIONS"}}
 
 
 def run(*command: str | Path | None, send: str = "", **variables: str) -> str:

@@ -11,9 +11,9 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-from clients import environment
-from conftest import require_program
 from mailserver import TIMEOUT
+from mta import environment
+from programs import require_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mailserver import TIMEOUT
-from mta import postfix
 from services import answering
+from transports import postfix
 
 import ccert
 from ccert import AccessTable, Trust

@@ -12,7 +12,7 @@ import pki
 import pytest
 from clients import Errand, Identity, s_client
 from mailserver import on_each_loop, reserved_port, serving
-from mta import Transport, postfix
+from transports import Transport, postfix, send
 
 import ccert
 from ccert import Trust
@@ -86,7 +86,7 @@ def mta(host, clique, identities, ports):
 def deliver(mta, transport: str) -> str:
     """Let Postfix deliver a message; return its verdict on our server."""
     start = mta.now()
-    mta.send(transport, MESSAGE)
+    send(mta, transport, MESSAGE)
     mta.wait_for(rf"to=<b@{transport}\.example>.* status=sent", start)
     return mta.wait_for(r"(\w+) TLS connection established to 127\.0\.0\.1", start)[1]
 
@@ -94,7 +94,7 @@ def deliver(mta, transport: str) -> str:
 def test_no_way_out(mta):
     """A message to anybody else bounces at once: nothing that the tests do leaves the machine."""
     start = mta.now()
-    mta.send("elsewhere", MESSAGE)
+    send(mta, "elsewhere", MESSAGE)
     mta.wait_for(r"to=<b@elsewhere\.example>, relay=none, .* status=bounced \(there is no", start)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pki
 import pytest
 from clients import CLIENTS, MESSAGE, Errand, Identity
-from mta import Transport, postfix
 from serving import serving
+from transports import Transport, postfix, send
 
 VERDICTS = {"no": "Untrusted", "observe": "Untrusted", "yes": "Trusted"}
 
@@ -74,7 +74,7 @@ def test_postfix(server, identity, setting):
     }
     with postfix(transports, {}) as mta:
         for name in transports:
-            mta.send(name, MESSAGE.replace("\r\n", "\n"))
+            send(mta, name, MESSAGE.replace("\r\n", "\n"))
             mta.wait_for(rf"to=<b@{name}\.example>.* status=sent \(250 2.0.0 Ok: delivered as ")
             check(server, setting)
 

@@ -48,7 +48,7 @@ class Player:
         tasks = [asyncio.create_task(self._play(number)) for number in range(clients)]
         for _ in tasks:
             await self._open.acquire()
-        print("open", flush=True)  # noqa: T201
+        print("open", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         self._begun.set()
         await asyncio.to_thread(sys.stdin.read)

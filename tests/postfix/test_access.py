@@ -10,9 +10,9 @@ import threading
 
 import pairs
 import pytest
-from conftest import require_program
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from programs import require_program
 
 import ccert
 from ccert import AccessTable, Trust

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import unavailable
+from programs import unavailable
 from serving import MESSAGE, send, serving
 
 SIZE = 2 << 20  # octets of the file system

@@ -1,12 +1,29 @@
 """Where things are, and programs in processes of their own."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("ccert")
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test; in CI, where nothing may be missing, fail it."""
+    __tracebackhide__ = True
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
+def require_program(name: str) -> str:
+    """Return the path of a program that the test needs; without it the test is skipped."""
+    __tracebackhide__ = True
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    return path or unavailable(f"{name} is not installed")
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:

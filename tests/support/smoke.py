@@ -31,4 +31,4 @@ with tempfile.TemporaryDirectory() as name:
         )
         words.append(ccert.peer(pairs.handshake(server, client).server.tls).trust.value)
 assert words == ["Untrusted", "Trusted"], words
-print(f"ccert {ccert.__version__} from {ccert.__file__}: off {words[0]}, on {words[1]}")  # noqa: T201
+print(f"ccert {ccert.__version__} from {ccert.__file__}: off {words[0]}, on {words[1]}")

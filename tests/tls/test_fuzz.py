@@ -98,5 +98,5 @@ def test_mutated_chains(clique, host, tmp_path):
             continue
         seen["trusted"] += 1
         assert trusted_by_openssl(pem), pem.decode("latin-1")
-    print(seen)  # noqa: T201 - for pytest -rP
+    print(seen)
     assert min(seen["trusted"], seen["untrusted"]) >= COUNT // 100

@@ -94,4 +94,4 @@ def test_interrupts_at_any_moment(host, clique):
         for done in pool.map(run, range(3)):
             if done.returncode:
                 pytest.fail(f"exit status {done.returncode}\n{done.stderr[-4000:]}")
-            print(done.stdout)  # noqa: T201 - for pytest -rP
+            print(done.stdout)

@@ -10,8 +10,8 @@ import ssl
 import pairs
 import pytest
 from cases import CASES
-from conftest import VERSIONS
 from oracle import judge
+from pairs import VERSIONS
 
 import ccert
 

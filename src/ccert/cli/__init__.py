@@ -43,7 +43,7 @@ _DEMO = """\
 Run a mail server with STARTTLS on a free loopback port (aiosmtpd, on Python's own ssl) and let
 clients with each kind of certificate deliver a message into a Maildir: first with
 trust_server_ccerts off, then on.  Prints the server's log lines in Postfix's form and a table.
-The clique's CA and all certificates are made on the spot and thrown away.
+The clique's CA and all certificates are made on the spot, and thrown away unless you --keep them.
 
 Exit status: 0 if each client was trusted and its message delivered as it should be, else 1.
 """
@@ -72,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
     command("doctor", "does ccert work with this Python?", _DOCTOR).set_defaults(run=_doctor)
     demo = command("demo", "see a real mail server trust a serverAuth-only client", _DEMO)
+    demo.add_argument(
+        "--keep", metavar="DIR", help="leave the certificates there, with a ccert.cf to go on from"
+    )
     demo.set_defaults(run=_demo)
     serve = command("serve", "a mail server that knows its clients", DESCRIPTION, EPILOG)
     add_options(serve)
@@ -140,12 +143,12 @@ def _doctor(_arguments: argparse.Namespace) -> int:
     return run()
 
 
-def _demo(_arguments: argparse.Namespace) -> int:
+def _demo(arguments: argparse.Namespace) -> int:
     try:
         from ccert.cli.demo import run  # noqa: PLC0415 - its dependencies are optional
     except ModuleNotFoundError as error:
         return _missing("demo", "aiosmtpd,cli", error)
-    return run()
+    return run(arguments)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -28,11 +28,11 @@ _CA_KEY_USAGE = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
-_DAY = datetime.timedelta(days=1)
+_VALIDITY = datetime.timedelta(days=30)
 
 
 class ThrowAwayClique:
-    """Makes certificates and writes them as PEM files, each with its key, into a directory."""
+    """Makes certificates that last 30 days, and writes them as PEM files, each with its key."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -44,29 +44,31 @@ class ThrowAwayClique:
             .add_extension(_CA_KEY_USAGE, critical=True)
             .sign(self._ca_key, hashes.SHA256())
         )
-        self.cafile = directory / "clique-ca.pem"
+        self.cafile = directory / "clique-cas.pem"
         self.cafile.write_bytes(_pem(ca))
 
-    def member(self, name: str, *usages: str, self_signed: bool = False) -> Path:
-        """Issue a certificate for the loopback host.
+    def member(self, file: str, host: str, *usages: str, self_signed: bool = False) -> Path:
+        """Issue a certificate for a host, and for the loopback address.
 
         Args:
-            name: of the file, and the subject's CN.
+            file: the name of the file, without ".pem".
+            host: the DNS name in the certificate, and its subject's CN.
             usages: "serverAuth", "clientAuth": what the extended key usage lists.
             self_signed: by the member's own key, so that nobody vouches for it.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        issuer, signer = (_name(name), key) if self_signed else (self._ca_name, self._ca_key)
+        issuer, signer = (_name(host), key) if self_signed else (self._ca_name, self._ca_key)
         oids = {"serverAuth": Usage.SERVER_AUTH, "clientAuth": Usage.CLIENT_AUTH}
-        loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        names = [x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         certificate = (
-            _builder(name, issuer, key)
+            _builder(host, issuer, key)
             .add_extension(_issued_by(signer), critical=False)
-            .add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage([oids[u] for u in usages]), critical=False)
             .sign(signer, hashes.SHA256())
         )
-        path = self._directory / f"{name}.pem"
+        path = self._directory / f"{file}.pem"
+        path.touch(mode=0o600)
         path.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -92,8 +94,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + _DAY)
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + _VALIDITY)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from rich.box import SIMPLE_HEAD
@@ -23,11 +23,28 @@ from rich.table import Table
 import ccert
 from ccert.cli.clique import ThrowAwayClique
 
+if TYPE_CHECKING:
+    import argparse
+
 __all__ = ["run"]
 
 _log = logging.getLogger("ccert")
 
 _TIMEOUT = 10  # seconds, for each client
+_CONFIGURATION = """\
+listen = 127.0.0.1:8025
+maildir = maildir
+smtpd_tls_cert_file = mx.pem
+smtpd_tls_CAfile = clique-cas.pem
+tls_trust_server_ccerts = observe
+"""
+_KEPT = """\
+Kept in {}, valid for 30 days, for trials only:
+  clique-cas.pem  the CA that the server trusts
+  mx.pem          the server's own certificate and key
+  partner.pem     a member's, serverAuth only: client.pem, both.pem list clientAuth
+  stranger.pem    a self-signed one
+  ccert.cf        for ccert serve --config ccert.cf, in that directory"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,15 +119,17 @@ def _send_by_openssl(client: _Client, port: int, cafile: Path) -> None:
 
 
 def _clients(clique: ThrowAwayClique) -> list[_Client]:
-    server_only = clique.member("serverAuth-only", "serverAuth")
-    stranger = clique.member("self-signed", "serverAuth", self_signed=True)
+    partner = clique.member("partner", "mx.partner.example", "serverAuth")
+    client = clique.member("client", "client.partner.example", "clientAuth")
+    both = clique.member("both", "both.partner.example", "serverAuth", "clientAuth")
+    stranger = clique.member("stranger", "mx.stranger.example", "serverAuth", self_signed=True)
     return [
-        _Client("serverAuth only", server_only, "Untrusted", "Trusted"),
-        _Client("clientAuth", clique.member("client", "clientAuth"), "Trusted", "Trusted"),
-        _Client("both", clique.member("both", "serverAuth", "clientAuth"), "Trusted", "Trusted"),
+        _Client("serverAuth only", partner, "Untrusted", "Trusted"),
+        _Client("clientAuth", client, "Trusted", "Trusted"),
+        _Client("both", both, "Trusted", "Trusted"),
         _Client("self-signed", stranger, "Untrusted", "Untrusted"),
         _Client("no certificate", None, "Anonymous", "Anonymous"),
-        _Client("the same, s_client", server_only, "Untrusted", "Trusted", openssl=True),
+        _Client("the same, s_client", partner, "Untrusted", "Trusted", openssl=True),
     ]
 
 
@@ -155,20 +174,37 @@ def _row(peer: ccert.Peer | None, delivered: bool) -> list[str]:
     ]
 
 
-def run() -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run the demo; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     logging.raiseExceptions = False  # whoever reads no further is not told by tracebacks
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd's own
     logging.getLogger("asyncio").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="ccert-demo-") as name:
-        directory = Path(name)
-        clique = ThrowAwayClique(directory)
-        host = clique.member("mx.example", "serverAuth")
-        clients = _clients(clique)
+    if arguments.keep is None:
+        with tempfile.TemporaryDirectory(prefix="ccert-demo-") as name:
+            return _show(Path(name))
+    kept = Path(arguments.keep)
+    try:
+        kept.mkdir(exist_ok=True)
+        if any(kept.iterdir()):
+            raise ccert.ConfigError(f"{kept} is not empty: name a new directory")
+        status = _show(kept)
+        (kept / "ccert.cf").write_text(_CONFIGURATION)
+    except OSError as error:
+        raise ccert.ConfigError(f"cannot write into {kept}: {error.strerror}") from error
+    print(_KEPT.format(kept))
+    return status
+
+
+def _show(directory: Path) -> int:
+    """Let the clients deliver, with the setting off and on; print the table."""
+    clique = ThrowAwayClique(directory)
+    host = clique.member("mx", "mx.example", "serverAuth")
+    clients = _clients(clique)
+    with tempfile.TemporaryDirectory(prefix="ccert-demo-") as maildirs:
         off, on = (
             asyncio.run(
-                _serve(clients, clique, host, directory / f"maildir-{setting}", setting=setting)
+                _serve(clients, clique, host, Path(maildirs, str(setting)), setting=setting)
             )
             for setting in (False, True)
         )

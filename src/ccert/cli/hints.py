@@ -26,7 +26,7 @@ _HINTS = {
     21: "ask the peer to send its intermediates, or trust the CA that issued it (add its root)",
     22: "the chain is too long: raise --verify-depth, or ask the peer for a shorter one",
     23: "it has been revoked: ask the peer for another one",
-    24: "a certificate that is no CA issued another: ask the peer for a proper chain",
+    24: "its CA's certificate has no usable public key: ask the peer for a proper chain",
     25: "a CA issued more intermediates than it may: ask the peer for a proper chain",
     27: "the trust file does not trust its root for this use (openssl x509 -addtrust)",
     28: "the trust file rejects its root for this use (openssl x509 -addreject)",

@@ -4,6 +4,7 @@ May import ``ccert.tls``, and what that may.  For ``ccert.aiosmtpd``, the server
 and for programs that ask a policy service themselves.
 """
 
-from ccert.postfix.policy import PolicyService
+from ccert.postfix.actions import Action, parse_action
+from ccert.postfix.policy import PolicyService, access_request
 
-__all__ = ["PolicyService"]
+__all__ = ["Action", "PolicyService", "access_request", "parse_action"]

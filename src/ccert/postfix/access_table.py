@@ -75,8 +75,8 @@ class AccessTable:
         search_order: which of a client's fingerprints to look up, the first that is listed counts:
             "pubkey_fingerprint", "cert_fingerprint".  The default is that of relay_clientcerts;
             check_ccert_access of Postfix begins with the certificate's.
-        actions: True: right-hand sides must be actions that :func:`parse_action` can do
-            (``ccert.postfix.actions``).  False: they are not looked at, as in relay_clientcerts.
+        actions: True: right-hand sides must be actions that :func:`ccert.postfix.parse_action` can
+            do.  False: they are not looked at, as in relay_clientcerts.
 
     Raises:
         ConfigError: ``search_order`` is empty or has an unknown name; or as :meth:`reload`.

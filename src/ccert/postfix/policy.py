@@ -114,11 +114,11 @@ class PolicyService:
     async def ask(self, attributes: Mapping[str, str]) -> str:
         """Send a request; return the service's action.
 
-        It is one that ``ccert.postfix.actions`` can do: anything else is nonsense to us.
+        It is one that :func:`ccert.postfix.parse_action` can do: any other answer is a failure.
         What is not printable goes out as "?", so a value cannot become a line of its own.
 
         Args:
-            attributes: as made by :func:`access_request`.
+            attributes: as made by :func:`ccert.postfix.access_request`.
 
         Returns:
             The action; the default action after a failure, which is logged as a warning to the

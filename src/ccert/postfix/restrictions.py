@@ -31,7 +31,7 @@ class Restrictions:
     Args:
         check_ccert_access: a table of actions (made with ``actions=True``).
         relay_clientcerts: a table of clients that may send.
-        policy_service: whom to ask about the rest.
+        policy_service: the policy service, asked last.
 
     Raises:
         ConfigError: ``check_ccert_access`` is no table of actions.

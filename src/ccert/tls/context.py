@@ -52,7 +52,7 @@ class ServerContext(ssl.SSLContext):
             (``ssl.CERT_OPTIONAL``); "require": both fail (``ssl.CERT_REQUIRED``).
         trust_server_ccerts: verify a certificate whose extended key usage lists serverAuth but not
             clientAuth as a server's (Postfix 3.12: ``tls_trust_server_ccerts``).  "observe": a dry
-            run; verdicts are those of False, and :attr:`Peer.would_trust_as_server` tells what
+            run; verdicts are those of False, and :attr:`Verdict.would_trust_as_server` tells what
             True would do.
         verify_depth: as Postfix's ``smtpd_tls_ccert_verifydepth``, which OpenSSL reads as one more:
             with 9, ten intermediate CAs pass.

@@ -56,7 +56,9 @@ class Peer(Verdict):
         Decide by ``trust``, or by a fingerprint that you know.  With ``client_certs="ask"`` the
         presence of a certificate says nothing, here and in ``ssl``'s own ``getpeercert()``.
 
-    Attributes, besides those of :class:`Verdict`:
+    It has the attributes of :class:`Verdict`, and these:
+
+    Attributes:
         chain: DER certificates as the client sent them, leaf first.  After a resumption by a
             stateless ticket the leaf alone.
         resumed: True if the session was resumed, and the verdict is that of its first handshake;

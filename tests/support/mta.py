@@ -1,14 +1,11 @@
-"""mta - Debian's Postfix, with directories of its own, started and stopped by the test.
+"""Debian's Postfix in directories of its own, started and stopped here.
 
-No message can leave the machine: the only way out is the transport table, which has nothing but
-127.0.0.1, every default transport is "error", and the clients bind to loopback.  Nothing but an
-smtpd that takes no mail listens, there as well.
+Nothing of it listens anywhere but on 127.0.0.1, and the caller's main.cf says where mail goes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
 import shutil
@@ -19,41 +16,24 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clients import environment
-from conftest import require_program, unavailable
-from mailserver import TIMEOUT
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+TIMEOUT = 20  # seconds, for whatever should take none
 
 MAIN = """
 compatibility_level = 3.6
 queue_directory = {directory}/queue
 data_directory = {directory}/data
 maillog_file = /dev/stdout
-myhostname = client.example
 mydestination =
-mynetworks =
 alias_maps =
 local_recipient_maps =
 inet_interfaces = loopback-only
 inet_protocols = ipv4
 disable_dns_lookups = yes
-smtp_host_lookup = native
-smtp_bind_address = 127.0.0.1
-smtp_connection_cache_on_demand = no
-smtp_tls_loglevel = 1
-smtp_tls_session_cache_database = btree:$data_directory/sessions
-transport_maps = texthash:{directory}/conf/transport
-default_transport = error:5.1.2 there is no way out
-relay_transport = $default_transport
-local_transport = $default_transport
-virtual_transport = $default_transport
-smtpd_recipient_restrictions = reject
 """
-
-# Until we close its input, or die.  "postfix stop" uses force after five seconds.
-RUN = '"$0" -c "$1" start-fg & cat; kill $!; "$0" -c "$1" stop; wait'
 
 MASTER = """
 postlog unix-dgram n - n - 1 postlogd
@@ -70,23 +50,28 @@ error unix - - n - - error
 retry unix - - n - - error
 """
 
-Settings = dict[str, str | Path]
+# Until we close its input, or die.  "postfix stop" uses force after five seconds.
+RUN = '"$0" -c "$1" start-fg & cat; kill $!; "$0" -c "$1" stop; wait'
 
 
-@dataclasses.dataclass(frozen=True)
-class Transport:
-    """An SMTP client for one port of 127.0.0.1, with settings as in main.cf."""
+def missing() -> str:
+    """Return why there can be no Postfix here; "": there can."""
+    if not shutil.which("postfix", path=PATH):
+        return "postfix is not installed"
+    return "" if os.geteuid() == 0 else "only root may start Postfix"
 
-    port: int
-    settings: Settings
+
+def environment() -> dict[str, str]:
+    """Return ours without the sanitizers, which are for our process only."""
+    return {k: v for k, v in os.environ.items() if k not in {"LD_PRELOAD", "ASAN_OPTIONS"}}
 
 
 class Postfix:
-    """A running Postfix: what it logs, the port of its smtpd, and a way to hand it messages."""
+    """A running Postfix: what it logs, the port of its smtpd, and its configuration's directory."""
 
-    def __init__(self, directory: Path, port: int) -> None:
+    def __init__(self, conf: Path, port: int) -> None:
+        self.conf = conf
         self.port = port
-        self._conf = directory / "conf"
         self._lines: list[str] = []
         self._changed = threading.Condition()
 
@@ -102,6 +87,16 @@ class Postfix:
             assert found, f"not logged: {pattern}\n{''.join(self._lines[since:])}"
         return found
 
+    def wait_for_all(self, pattern: str, count: int) -> None:
+        """Wait until so many lines match, and not one more."""
+
+        def found() -> int:
+            return sum(bool(re.search(pattern, line)) for line in self._lines)
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() >= count, TIMEOUT)
+            assert found() == count, f"{found()} instead of {count} lines: {pattern}"
+
     def all(self, pattern: str, since: int) -> list[str]:
         """Return what the group of each line's match is, from ``since`` on."""
         with self._changed:
@@ -112,20 +107,15 @@ class Postfix:
         with self._changed:
             return len(self._lines)
 
-    def send(self, transport: str, message: str) -> None:
-        """Hand in a message that one of the transports is to deliver."""
-        subprocess.run(
-            [
-                require_program("sendmail"), "-C", self._conf, "-oi",
-                "-f", "a@sender.invalid", f"b@{transport}.example",
-            ],
-            input=message, text=True, env=environment(), check=True, timeout=TIMEOUT,
-        )  # fmt: skip
+    def version(self) -> str:
+        """Return Postfix's, such as "3.7.11"."""
+        words = [shutil.which("postconf", path=PATH), "-d", "-h", "mail_version"]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
+    def _running(self) -> Iterator[None]:
         process = subprocess.Popen(
-            ["sh", "-c", RUN, require_program("postfix"), self._conf],
+            ["sh", "-c", RUN, shutil.which("postfix", path=PATH), self.conf],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=environment(), text=True, start_new_session=True,
         )  # fmt: skip
@@ -147,34 +137,37 @@ class Postfix:
                 self._changed.notify_all()
 
 
-def _service(line: str, settings: Settings) -> str:
+def service(line: str, settings: Mapping[str, str | Path]) -> str:
+    """Return a service of master.cf, with settings as in main.cf."""
     options = "".join(f"\n  -o {{{name} = {value}}}" for name, value in settings.items())
     return f"{line}{options}\n"
 
 
 @contextlib.contextmanager
-def postfix(transports: Mapping[str, Transport], server: Settings) -> Iterator[Postfix]:
-    """Run a Postfix until the block ends; its smtpd has the settings of ``server``."""
-    require_program("postfix")
-    if os.geteuid() != 0:
-        unavailable("only root may start Postfix")
+def running(
+    main: str, services: str, smtpd: Mapping[str, str | Path], files: Mapping[str, str]
+) -> Iterator[Postfix]:
+    """Run a Postfix until the block ends.
+
+    Args:
+        main: what main.cf has besides ``MAIN``; "{directory}" is replaced.
+        services: what master.cf has besides ``MASTER`` and an smtpd on a free port.
+        smtpd: settings of that.
+        files: others beside main.cf.
+    """
     # Not in pytest's directory, which the user "postfix" could not enter.
     with tempfile.TemporaryDirectory(prefix="ccert-postfix-") as name:
         directory = Path(name)
         directory.chmod(0o755)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        master = MASTER + _service(f"127.0.0.1:{port} inet n - n - - smtpd", server)
-        table = ""
-        for key, transport in transports.items():
-            master += _service(f"{key} unix - - n - - smtp", transport.settings)
-            table += f"{key}.example {key}:[127.0.0.1]:{transport.port}\n"
         for subdirectory in ("conf", "data", "queue"):
             (directory / subdirectory).mkdir()
         shutil.chown(directory / "data", "postfix")
-        (directory / "conf/main.cf").write_text(MAIN.format(directory=directory))
-        (directory / "conf/master.cf").write_text(master)
-        (directory / "conf/transport").write_text(table)
-        mta = Postfix(directory, port)
-        with mta.running():
+        master = MASTER + services + service(f"127.0.0.1:{port} inet n - n - - smtpd", smtpd)
+        written = {"main.cf": (MAIN + main).format(directory=directory), "master.cf": master}
+        for file, text in (written | dict(files)).items():
+            (directory / "conf" / file).write_text(text)
+        mta = Postfix(directory / "conf", port)
+        with mta._running():
             yield mta

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-__all__ = ["compile_c"]
+__all__ = ["CSRC", "DRIVERS", "compile_c"]
 
-BENCH = Path(__file__).resolve().parent
-CSRC = BENCH.parent / "csrc"
+DRIVERS = Path(__file__).resolve().parent
+CSRC = DRIVERS.parents[1] / "csrc"
 COMPILE = (
     "gcc", "-std=c11", "-g", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow",
     "-Wstrict-prototypes", "-Werror", f"-I{CSRC}",
@@ -17,6 +17,6 @@ COMPILE = (
 
 def compile_c(source: str, output: Path, *arguments: str | Path) -> Path:
     """Compile a file of this directory, with ccert's own files or ``-shared`` as ``arguments``."""
-    command = [*COMPILE, BENCH / source, *arguments, "-o", output, "-lssl", "-lcrypto"]
+    command = [*COMPILE, DRIVERS / source, *arguments, "-o", output, "-lssl", "-lcrypto"]
     subprocess.run(command, check=True)
     return output

@@ -23,8 +23,8 @@ __all__ = ["Process", "questions", "raise_file_limit", "running", "say"]
 
 TIMEOUT = 200  # seconds, for one answer
 PATIENCE = 20  # seconds, for the end
-BENCH = Path(__file__).resolve().parent
-SUPPORT = BENCH.parent / "tests" / "support"  # pairs.py is there
+DRIVERS = Path(__file__).resolve().parent
+SUPPORT = DRIVERS.parents[1] / "tests" / "support"  # pairs.py is there
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(SUPPORT)}
 
 
@@ -61,7 +61,7 @@ class Process:
 def running(program: str, **settings: object) -> Iterator[Process]:
     """Run a program of this directory until the block ends."""
     with subprocess.Popen(
-        [sys.executable, BENCH / program, json.dumps(settings, default=str)],
+        [sys.executable, DRIVERS / program, json.dumps(settings, default=str)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT,
     ) as process:  # fmt: skip
         try:
