@@ -93,8 +93,11 @@ def test_frameworks(example, host, clique, name):
                 contextlib.suppress(OSError),  # an end without close_notify, or a reset
             ):
                 assert client.recv(1) == b""
-        lines = [server.process.stdout.readline() for _ in range(2)]
-    assert lines == ["Untrusted \n", "Trusted mx.example\n"]
+        for expected in ("Untrusted \n", "Trusted mx.example\n"):
+            line = server.process.stdout.readline()
+            while "went away" in line:  # whoever only looked whether it listens
+                line = server.process.stdout.readline()
+            assert line == expected
 
 
 def test_unit(tmp_path):
