@@ -6,8 +6,14 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from ccert.postfix import PolicyService, access_request
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+DEFAULT = "451 4.3.5 Server configuration problem"
+TIMEOUT = 20  # of a test that hangs
+SOON = 0.2  # of a service that does not answer
 
 Request = dict[str, str]
 
@@ -89,3 +95,21 @@ async def policyd(
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def asking(path, **kwargs):
+    """A client, closed at the end."""
+    service = PolicyService(f"unix:{path}", **kwargs)
+    try:
+        yield service
+    finally:
+        await service.close()
+
+
+async def echo(connection, request) -> None:
+    await connection.answer(f"REJECT {request['recipient']}")
+
+
+def about(recipient: str, **attributes: str) -> dict[str, str]:
+    return access_request(peer=None, recipient=recipient, **attributes)

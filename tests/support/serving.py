@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE = 30  # seconds for whatever must happen
+BOTH = ["--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]
 MESSAGE = b"From: <a@client.example>\r\nSubject: x\r\n\r\nHello.\r\n"
 
 
@@ -127,3 +128,31 @@ def _read(process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> Non
     for line in process.stderr:
         lines.put(line)
     lines.put(None)
+
+
+def begin(smtp: smtplib.SMTP, *, data: bool = False) -> smtplib.SMTP:
+    """Open a transaction."""
+    smtp.ehlo("client.example")
+    smtp.docmd("MAIL FROM:<a@client.example>")
+    smtp.docmd("RCPT TO:<b@mx.example>")
+    if data:
+        smtp.docmd("DATA")
+        smtp.send(MESSAGE)
+    return smtp
+
+
+def replies_until_closed(smtp: smtplib.SMTP) -> list[int]:
+    """Return the codes of what the server still says."""
+    codes = []
+    with contextlib.suppress(smtplib.SMTPServerDisconnected):
+        while True:
+            codes.append(smtp.getreply()[0])
+    return codes
+
+
+def raw(smtp: smtplib.SMTP, command: str) -> int:
+    """Send what smtplib would not."""
+    smtp.send(command.encode("latin-1") + b"\r\n")
+    code, text = smtp.getreply()
+    assert text.decode("ascii").isprintable()
+    return code

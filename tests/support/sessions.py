@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from conftest import Host
 
 NO_TICKET = ssl.OP_NO_TICKET
+NAME, OTHER = "mx.example", "mx2.example"
 
 
 def resume(server, client, first: pairs.Pair, **kwargs) -> pairs.Pair:

@@ -10,16 +10,15 @@ import os
 import ssl
 import subprocess
 import time
+from pipes import client_over_pipes, shake_over_pipes
 
 import pairs
 import pki
 import pytest
-from sessions import NO_TICKET, NameChanger, resume, resumed, route, trusted
+from sessions import NAME, NO_TICKET, OTHER, resume, resumed, route, trusted
 
 import ccert
 from ccert import Trust
-
-NAME, OTHER = "mx.example", "mx2.example"
 
 
 @pytest.fixture(params=["require", "off", "stock"])
@@ -112,22 +111,6 @@ def test_no_session_outlives_its_chain_elsewhere(host, clique, pin, keep, kind, 
     assert ends is stock or trusted(again)
 
 
-def test_switched_after_a_retry(host, clique):
-    """Nor does one that a stock context begins and hands over after a HelloRetryRequest."""
-    attached, stock = host.context(clique.root.pem, trust_server_ccerts=True), host.stock()
-    stock.verify_mode = ssl.CERT_OPTIONAL
-    stock.set_ecdh_curve("secp384r1")  # not the share that clients send at first
-    attached.set_ecdh_curve("secp384r1")
-    route(stock, {NAME: attached})
-    client = host.client(clique.leaf())
-    client.minimum_version = ssl.TLSVersion.TLSv1_3
-    first = pairs.handshake(stock, client)
-    assert trusted(first)
-    again = pairs.handshake(stock, client, session=first.client.tls.session)
-    assert trusted(again)
-    assert not resumed(again)
-
-
 def test_forked_workers_that_attach_anew(host, clique, member):
     """Two workers with a CRL each share their tickets' key, but no session: nothing is counted."""
     good, revoked = clique.leaf(), clique.leaf()
@@ -148,67 +131,16 @@ def test_forked_workers_that_attach_anew(host, clique, member):
         status = 1
         try:
             attach_with(revoked.sent[0])
-            pair = _shake_over_pipes(server, parent[0], child[1])
+            pair = shake_over_pipes(server, parent[0], child[1])
             status = 0 if ccert.peer(pair).error_code == 23 else 2
         finally:
             os._exit(status)
     attach_with(good.sent[0])
     first = pairs.handshake(server, client)
     assert trusted(first)
-    tls = _client_over_pipes(client, child[0], parent[1], first.client.tls.session)
+    tls = client_over_pipes(client, child[0], parent[1], first.client.tls.session)
     assert not tls.session_reused
     assert os.waitpid(pid, 0)[1] == 0
-
-
-def _step(end: pairs.End, receive: int, send: int) -> None:
-    end.step()
-    if octets := end.outgoing.read():
-        os.write(send, octets)
-    if not end.done and not end.error:
-        end.incoming.write(os.read(receive, 65536))
-
-
-def _over_pipes(end: pairs.End, receive: int, send: int) -> ssl.SSLObject:
-    for _ in range(pairs.STEPS):
-        if end.done or end.error:
-            break
-        _step(end, receive, send)
-    return end.tls
-
-
-def _shake_over_pipes(server: ssl.SSLContext, receive: int, send: int) -> ssl.SSLObject:
-    return _over_pipes(pairs._end(server, server_side=True), receive, send)
-
-
-def _client_over_pipes(client: ssl.SSLContext, receive: int, send: int, session) -> ssl.SSLObject:
-    end = pairs._end(client, server_hostname=NAME, session=session)
-    return _over_pipes(end, receive, send)
-
-
-@pytest.mark.parametrize("tickets", [0, 1])
-def test_name_changed_in_the_second_client_hello(host, clique, tickets):
-    """A session for one name does not come in at another by way of a second ClientHello.
-
-    Nobody of ours sees that one where the first name leads to a stock context, nor the end of the
-    handshake where no new ticket is made.
-    """
-    lax, strict = host.stock(clique.root.pem), host.context(pki.issue("Other", ca=True).pem)
-    server = host.context(clique.root.pem, trust_server_ccerts=True)
-    for context in (server, lax, strict):
-        context.set_ecdh_curve("secp384r1")  # not the share that clients send at first
-    table = {}
-    route(server, table)
-    changer = NameChanger(host, clique.leaf())
-    first = changer.shake(server, NAME, NAME)
-    session = first.client.tls.connection.get_session()
-    server.num_tickets = tickets
-    same = changer.shake(server, NAME, NAME, session)
-    assert ccert.peer(same.server.tls).resumed
-    table.update({NAME: lax, OTHER: strict})
-    changed = changer.shake(server, NAME, OTHER, session)
-    assert changed.server.tls.context is strict
-    assert not trusted(changed)
-    assert not changed.completed or pairs.is_closed(changed.server.tls)
 
 
 @pytest.mark.parametrize("loaded", ["file", "directory"])
