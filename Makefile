@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz soak valgrind bench bench-smoke report vectors docs man sdist clean
+.PHONY: help demo test lint sanitize sanitized fuzz soak sessions valgrind bench bench-smoke report vectors docs man sdist clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -20,6 +20,7 @@ help:
 	@echo 'make sanitize  the test suite with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make fuzz      100 000 mutated chains, with the sanitizers (a few minutes)'
 	@echo 'make soak      ccert serve under load and among faulty clients, for ten minutes'
+	@echo 'make sessions  the property of sessions, for an hour: random contexts, names, reloads, time'
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
 	@echo 'make bench     ccert beside its rivals and stock ssl: ratios, and bench.json (15 minutes)'
 	@echo 'make bench-smoke  every bench once, for its verdicts, without times'
@@ -68,6 +69,12 @@ fuzz:
 soak: $(VENV)/installed
 	CCERT_LOAD=480 $(PYTEST) -q -s -o faulthandler_timeout=0 -p no:cacheprovider \
 		tests/load $(ARGS)
+
+# SECONDS=60 is a minute.
+sessions: SECONDS := 3600
+sessions: $(VENV)/installed
+	CCERT_SESSION_SECONDS=$(SECONDS) $(PYTEST) -q -s -o faulthandler_timeout=0 -p no:cacheprovider \
+		tests/tls/test_session_property.py $(ARGS)
 
 valgrind: $(VENV)/installed
 	@.ci/packages valgrind

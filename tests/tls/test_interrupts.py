@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-SECONDS = float(os.environ.get("CCERT_INTERRUPTS") or 3)  # of each process
+SECONDS = float(os.environ.get("CCERT_INTERRUPTS") or 10)  # of each process
 
 SCRIPT = """
 import sys; sys.path[:0] = {path!r}
