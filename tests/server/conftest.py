@@ -6,7 +6,7 @@ import pytest
 from serving import serving
 
 from ccert.server.config import Config, configure
-from ccert.server.maincf import Assignment, read_assignments
+from ccert.server.config_file import Assignment, read_assignments
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from cryptography import x509
 
 import ccert
 from ccert.server import system_cas
-from ccert.server.tls import server_context
+from ccert.server.tls_context import server_context
 
 # -- CAs that vouch for everybody --
 

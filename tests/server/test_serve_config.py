@@ -6,7 +6,7 @@ import pytest
 
 import ccert
 from ccert.cli import main
-from ccert.server.maincf import read_assignments
+from ccert.server.config_file import read_assignments
 
 
 @pytest.fixture

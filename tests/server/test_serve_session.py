@@ -14,9 +14,9 @@ import pytest
 from serving import PATIENCE, send
 
 from ccert.server.config import Config
-from ccert.server.handshake import TLS
 from ccert.server.received import Trace
 from ccert.server.smtp import SMTP
+from ccert.server.tls_protocol import TLS
 from ccert.server.worker import Worker
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ccert.errors import ConfigError
 from ccert.server.config import configure
-from ccert.server.maincf import Assignment, read_assignments
+from ccert.server.config_file import Assignment, read_assignments
 from ccert.server.master import Master
 from ccert.text import printable
 

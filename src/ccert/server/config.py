@@ -11,7 +11,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ccert.errors import ConfigError
-from ccert.server.values import (
+from ccert.server.config_values import (
     endpoints,
     hostname,
     number,
@@ -25,8 +25,8 @@ from ccert.server.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ccert.server.config_file import Assignment
     from ccert.server.endpoint import Endpoint
-    from ccert.server.maincf import Assignment
 
 __all__ = ["Config", "configure"]
 

@@ -21,7 +21,7 @@ from ccert.errors import ConfigError
 from ccert.server.handler import Handler
 from ccert.server.maildir import Maildir
 from ccert.server.port import Port
-from ccert.server.tls import server_context
+from ccert.server.tls_context import server_context
 from ccert.server.worker import READY, Worker
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from aiosmtpd import smtp
 
 from ccert.aiosmtpd import client_name
 from ccert.server.address import parse_path
-from ccert.server.ending import Ending
-from ccert.server.handshake import TLS
-from ccert.server.reception import Reception
+from ccert.server.smtp_ending import Ending
+from ccert.server.smtp_message import Reception
+from ccert.server.tls_protocol import TLS
 
 if TYPE_CHECKING:
     import ssl

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from ccert.errors import ConfigError
 from ccert.server.handler import Handler
-from ccert.server.handshake import TLS
 from ccert.server.maildir import Maildir
 from ccert.server.smtp import SMTP
-from ccert.server.tls import server_context
+from ccert.server.tls_context import server_context
+from ccert.server.tls_protocol import TLS
 
 if TYPE_CHECKING:
     import ssl

@@ -110,13 +110,10 @@ def load_anchors(
     capath: StrPath | None,
     cadata: str | bytes | None,
 ) -> None:
-    """Load trusted CAs, with OpenSSL's own loader.
+    """Load what ``ServerContext`` and ``ChainVerifier`` are given, with OpenSSL's own loader.
 
-    Args:
-        anchors: where to.
-        cafile: a PEM file; TRUSTED CERTIFICATE blocks keep their trust settings (x509(1)).
-        capath: a directory made by ``openssl rehash``; read here and now, CRLs included.
-        cadata: PEM text or DER bytes.
+    TRUSTED CERTIFICATE blocks keep their trust settings (x509(1)); CRLs of a directory are loaded,
+    too.
 
     Raises:
         ConfigError: one of them is unusable.  A single broken block makes a file unusable.
