@@ -63,7 +63,13 @@ typedef struct {
     int error_depth;   /* -1: unknown, as in a resumed session */
     char subject[256], issuer[256];
     unsigned char fingerprint[32], pubkey_fingerprint[32];
+    /* owned: the leaf's DNS names as they stand, each with a NUL behind it; NULL: none, or not
+     * trusted */
+    char *names;
+    size_t names_size;
 } ccert_verdict;
+
+void ccert_verdict_clear(ccert_verdict *verdict); /* frees what it owns, not itself */
 
 /* -- facts about a finished handshake (peer.c) -- */
 
@@ -100,9 +106,10 @@ typedef struct {
 enum ccert_peer_result ccert_peer_new(uintptr_t object, ccert_peer **out);
 void ccert_peer_free(ccert_peer *peer);
 
-/* What runs between the two leaves this thread's error queue as it was.  0: the connection of that
- * object was refused, so nothing may be told of its peer. */
-int ccert_decoding_begin(uintptr_t object);
+/* What runs between the two leaves this thread's error queue as it was.  0: tell nothing of the
+ * peer, because the connection of that object was refused or, where only a verified certificate is
+ * wanted, because it is not. */
+int ccert_decoding_begin(uintptr_t object, int verified);
 void ccert_decoding_end(void);
 
 /* -- certificates in PEM text (pem.c) -- */
@@ -125,10 +132,10 @@ X509 *ccert_certificate_new(const unsigned char *der, size_t size);
 void ccert_certificate_free(X509 *certificate);
 /* Does its EKU list serverAuth and not clientAuth? */
 int ccert_certificate_lists_server_only(X509 *certificate);
+/* SHA-256 of subject and public key: equal for all certificates of one CA. */
+int ccert_certificate_identity(X509 *certificate, unsigned char out[32]);
 unsigned long ccert_certificate_subject_hash(X509 *certificate); /* openssl rehash's; 0: none */
 int64_t ccert_certificate_expiry(const X509 *certificate); /* notAfter as a time_t; 0: unreadable */
-/* Is this one of its names (X509_check_host(3))?  What cannot be told is no. */
-int ccert_certificate_matches(X509 *certificate, const char *name, size_t size);
 
 ccert_verifier *ccert_verifier_new(int verify_depth, int auth_level);
 /* As a connection's server verifies; NULL: it is unknown, or out of memory.  object: see peer.c's

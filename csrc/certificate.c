@@ -5,10 +5,6 @@
 
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
-#include <openssl/x509v3.h>
-
-/* A CN is no host name (RFC 9525, 4.1), and name constraints do not bind all that could be one. */
-#define FLAGS (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
 
 X509 *ccert_certificate_new(const unsigned char *der, size_t size)
 {
@@ -39,6 +35,25 @@ int ccert_certificate_lists_server_only(X509 *certificate)
     lists = ccert_lists_server_only(certificate);
     (void)ERR_pop_to_mark();
     return lists;
+}
+
+int ccert_certificate_identity(X509 *certificate, unsigned char out[CCERT_DIGEST_SIZE])
+{
+    const X509_NAME *subject = X509_get_subject_name(certificate); /* borrowed */
+    X509_PUBKEY *key = X509_get_X509_PUBKEY(certificate);          /* borrowed */
+    int name_size = i2d_X509_NAME(subject, NULL), key_size = i2d_X509_PUBKEY(key, NULL);
+    unsigned char *both = NULL, *at;
+    int ok = 0;
+
+    if (name_size > 0 && key_size > 0)
+        both = OPENSSL_malloc((size_t)name_size + (size_t)key_size);
+    if (both != NULL) {
+        at = both;
+        ok = i2d_X509_NAME(subject, &at) == name_size && i2d_X509_PUBKEY(key, &at) == key_size
+             && ccert_digest(both, (size_t)(at - both), out);
+    }
+    OPENSSL_free(both);
+    return ok;
 }
 
 unsigned long ccert_certificate_subject_hash(X509 *certificate)
@@ -73,14 +88,4 @@ int64_t ccert_certificate_expiry(const X509 *certificate)
     expiry = ccert_expiry(certificate);
     (void)ERR_pop_to_mark();
     return expiry;
-}
-
-int ccert_certificate_matches(X509 *certificate, const char *name, size_t size)
-{
-    int result;
-
-    (void)ERR_set_mark();
-    result = X509_check_host(certificate, name, size, FLAGS, NULL);
-    (void)ERR_pop_to_mark();
-    return result == 1;
 }

@@ -52,8 +52,11 @@ typedef struct ccert_connection {
     size_t name_size;
     unsigned char instance[CCERT_INSTANCE_SIZE]; /* of the policy that answered */
     /* session.c, in the course of the handshake */
-    bool away;    /* seen in another SSL_CTX than home: see session.c */
-    bool refused; /* closed, because its session must not resume here */
+    bool away;          /* seen in another SSL_CTX than home: see session.c */
+    bool refused;       /* closed, because its session must not resume here */
+    bool finished;      /* the handshake */
+    bool failed;        /* a fatal alert was sent or received */
+    SSL_SESSION *spare; /* owned; a copy of the stored session, see ccert_session_keep() */
     /* session.c and verify.c: of the policy that answered, or that verified */
     bool trust_server_ccerts;
     bool observe;
@@ -95,6 +98,7 @@ void ccert_policy_leave(ccert_context *context);
 int ccert_session_configure(SSL_CTX *ctx, ccert_context *context);
 int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context);
 void ccert_session_flush(SSL_CTX *ctx);
+void ccert_session_keep(SSL *ssl, const ccert_connection *connection);
 int ccert_session_limit(SSL *ssl, const ccert_connection *connection, bool keep);
 
 /* deadline.c */

@@ -191,19 +191,23 @@ void ccert_peer_free(ccert_peer *peer)
         OPENSSL_free(peer->der[i]);
     free(peer->der);
     free(peer->der_size);
+    ccert_verdict_clear(&peer->verdict);
     free(peer);
 }
 
 /* ccert_decoding_begin - before ssl decodes a peer's certificate
  *
+ * Python promises that a certificate that it returns has been verified; with "ask" it may not be.
  * On an empty queue there is nothing to mark, and popping "to the mark" empties it: what is wanted,
  * so neither result needs a look. */
-int ccert_decoding_begin(uintptr_t object)
+int ccert_decoding_begin(uintptr_t object, int verified)
 {
     const ccert_connection *connection = ccert_registry_get0(object); /* borrowed */
 
     (void)ERR_set_mark();
-    return connection == NULL || !connection->refused;
+    return connection == NULL
+           || (!connection->refused
+               && (!verified || SSL_get_verify_result(connection->ssl) == X509_V_OK));
 }
 
 void ccert_decoding_end(void)

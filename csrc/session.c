@@ -24,6 +24,9 @@
  *    last message, which may be long in coming.  If the rule does not hold any longer, or the
  *    client changed the name in its second ClientHello, which RFC 8446 forbids, the connection is
  *    closed: Python reads an end and cannot write.
+ * 6. When the connection is freed.  libssl drops the session of a connection that was not shut
+ *    down, and most servers just close.  It is kept if the handshake had finished and no fatal
+ *    alert came or went.
  *
  * Sessions are kept in memory and tickets refer to them, one for each connection: cheaper than
  * CPython's two self-contained tickets, and they can be flushed.
@@ -121,6 +124,40 @@ static bool may_stand(SSL *ssl, const ccert_connection *connection)
            || ccert_server_name_kept(ssl, connection);
 }
 
+/* frees_session_first - SSL_free() does so before it calls us, from OpenSSL 3.2 on; what counts is
+ * the library that runs, not the one whose headers we had */
+static bool frees_session_first(void)
+{
+    return OpenSSL_version_num() >= 0x30200000L;
+}
+
+/* spare - keep a copy of a session that is stored, as far as one is needed.  A session that libssl
+ * has dropped cannot be stored again: it is marked. */
+static void spare(const SSL *ssl, ccert_connection *connection, const SSL_SESSION *session)
+{
+    if (!frees_session_first() || (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0)
+        return;
+    SSL_SESSION_free(connection->spare);
+    connection->spare = SSL_SESSION_dup(session); /* NULL: the client shakes hands anew */
+}
+
+/* ccert_session_keep - called when the SSL is freed: its session is to survive a connection that
+ * just ends */
+void ccert_session_keep(SSL *ssl, const ccert_connection *connection)
+{
+    int shutdown = SSL_get_shutdown(ssl);
+
+    if ((shutdown & SSL_SENT_SHUTDOWN) != 0) /* libssl keeps it, or refuse() has removed it */
+        return;
+    if (!connection->finished || connection->failed || !is_at_home(ssl, connection)
+        || !SSL_is_init_finished(ssl)) /* an error whose alert did not get out */
+        return;
+    if (connection->spare != NULL)
+        (void)SSL_CTX_add_session(connection->home, connection->spare); /* 0: it is still there */
+    else if (!frees_session_first())
+        SSL_set_shutdown(ssl, shutdown | SSL_SENT_SHUTDOWN);
+}
+
 static void on_step(SSL *ssl, const ccert_context *context, ccert_connection *connection)
 {
     if (was_made_of(ssl, context) && (connection == NULL || !connection->away))
@@ -139,10 +176,14 @@ static void on_info(const SSL *const_ssl, int where, int result)
     ccert_connection *connection;           /* borrowed */
     ccert_context *context;                 /* borrowed */
 
-    (void)result;
-    if (!(where & SSL_CB_LOOP) && where != SSL_CB_HANDSHAKE_DONE)
+    if (!(where & (SSL_CB_LOOP | SSL_CB_ALERT)) && where != SSL_CB_HANDSHAKE_DONE)
         return;
     connection = ccert_connection_peek(ssl);
+    if (where & SSL_CB_ALERT) {
+        if (connection != NULL && result >> 8 == SSL3_AL_FATAL)
+            connection->failed = true;
+        return;
+    }
     context = ccert_context_peek(SSL_get_SSL_CTX(ssl));
     if (connection == NULL && (context == NULL || atomic_load(&context->policy) == NULL))
         return; /* none of ours */
@@ -150,6 +191,11 @@ static void on_info(const SSL *const_ssl, int where, int result)
         on_step(ssl, context, connection);
     else if (!may_stand(ssl, connection))
         refuse(ssl, connection);
+    else if (connection != NULL) {
+        connection->finished = true;
+        if (SSL_session_reused(ssl) && SSL_version(ssl) < TLS1_3_VERSION)
+            spare(ssl, connection, SSL_get_session(ssl));
+    }
 }
 
 /* -- 1. before libssl looks for a session -- */
@@ -262,11 +308,12 @@ static int on_new_ticket(SSL *ssl, void *arg)
  * here, too, but there is nothing to store. */
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
-    const ccert_connection *connection = ccert_connection_peek(ssl); /* borrowed */
+    ccert_connection *connection = ccert_connection_peek(ssl); /* borrowed */
 
     if (rule_holds(ssl, connection)
-        && (SSL_version(ssl) < TLS1_3_VERSION || (SSL_get_options(ssl) & SSL_OP_NO_TICKET) != 0))
-        (void)SSL_CTX_add_session(connection->home, session); /* 0: the client shakes hands anew */
+        && (SSL_version(ssl) < TLS1_3_VERSION || (SSL_get_options(ssl) & SSL_OP_NO_TICKET) != 0)
+        && SSL_CTX_add_session(connection->home, session)) /* 0: the client shakes hands anew */
+        spare(ssl, connection, session);
     return 0;
 }
 

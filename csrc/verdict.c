@@ -6,7 +6,9 @@
 
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/objects.h>
+#include <openssl/x509v3.h>
 
 /* name_text - first attribute of this type as UTF-8; false: absent or unusable
  *
@@ -42,6 +44,50 @@ static void tell_names(const X509 *leaf, ccert_verdict *verdict)
         (void)name_text(issuer, NID_organizationName, verdict->issuer);
 }
 
+static size_t append_name(const GENERAL_NAME *general, char *at)
+{
+    int type;
+    const ASN1_STRING *value = GENERAL_NAME_get0_value(general, &type); /* borrowed */
+    size_t size;
+
+    if (type != GEN_DNS || value == NULL)
+        return 0;
+    size = (size_t)ASN1_STRING_length(value);
+    if (memchr(ASN1_STRING_get0_data(value), 0, size) != NULL)
+        return 0; /* no name, whatever stands before the NUL */
+    if (at != NULL) {
+        memcpy(at, ASN1_STRING_get0_data(value), size);
+        at[size] = 0;
+    }
+    return size + 1;
+}
+
+static size_t append_names(const GENERAL_NAMES *names, char *out)
+{
+    size_t size = 0;
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+        size += append_name(sk_GENERAL_NAME_value(names, i), out == NULL ? NULL : out + size);
+    return size;
+}
+
+/* tell_dns_names - no CN instead (RFC 9525, 4.1): name constraints do not bind what could be one */
+static int tell_dns_names(const X509 *leaf, ccert_verdict *verdict)
+{
+    GENERAL_NAMES *names;
+
+    (void)ERR_set_mark();
+    names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    (void)ERR_pop_to_mark();
+    verdict->names_size = append_names(names, NULL);
+    if (verdict->names_size > 0)
+        verdict->names = OPENSSL_malloc(verdict->names_size);
+    if (verdict->names != NULL)
+        (void)append_names(names, verdict->names);
+    GENERAL_NAMES_free(names);
+    return verdict->names_size == 0 || verdict->names != NULL;
+}
+
 static int digest_and_free(unsigned char *der, int size, unsigned char out[CCERT_DIGEST_SIZE])
 {
     int ok = size > 0 && ccert_digest(der, (size_t)size, out);
@@ -60,7 +106,8 @@ static int tell_digests(const X509 *leaf, ccert_verdict *verdict)
     return digest_and_free(key, key_size, verdict->pubkey_fingerprint) && ok;
 }
 
-/* ccert_verdict_tell - fill in a verdict; names only if trusted, error and depth only if not */
+/* ccert_verdict_tell - fill in a verdict, which owns something then; names only if trusted, error
+ * and depth only if not */
 int ccert_verdict_tell(const X509 *leaf, long error_code, int error_depth, bool as_server,
                        ccert_verdict *verdict)
 {
@@ -74,11 +121,23 @@ int ccert_verdict_tell(const X509 *leaf, long error_code, int error_depth, bool 
         verdict->trust = CCERT_TRUSTED;
         verdict->trusted_as_server = as_server;
         tell_names(leaf, verdict);
+        if (!tell_dns_names(leaf, verdict))
+            return 0;
     } else {
         verdict->trust = CCERT_UNTRUSTED;
         verdict->error_code = error_code;
         verdict->error = X509_verify_cert_error_string(error_code);
         verdict->error_depth = error_depth;
     }
-    return tell_digests(leaf, verdict);
+    if (tell_digests(leaf, verdict))
+        return 1;
+    ccert_verdict_clear(verdict);
+    return 0;
+}
+
+void ccert_verdict_clear(ccert_verdict *verdict)
+{
+    OPENSSL_free(verdict->names);
+    verdict->names = NULL;
+    verdict->names_size = 0;
 }

@@ -73,8 +73,8 @@ def test_dry_run(host, clique, implicit, caplog):
     assert peer.trust is Trust.UNTRUSTED
     (told,) = (record.getMessage() for record in caplog.records if record.name == "ccert")
     assert told == (
-        "trust_server_ccerts would make unknown[127.0.0.1] Trusted: subject 'mx.example', "
-        f"issuer 'Clique CA', public key {peer.pubkey_fingerprint}"
+        "trust_server_ccerts would make unknown[127.0.0.1] Trusted: no names, "
+        f"subject 'mx.example', issuer 'Clique CA', public key {peer.pubkey_fingerprint}"
     )
 
 

@@ -13,7 +13,8 @@ from ccert._ffi import lib
 def test_public_names():
     """What users may rely on."""
     assert ccert.__all__ == [
-        "AccessTable", "CcertError", "ChainVerifier", "ConfigError", "Peer", "ServerContext",
+        "AccessTable", "CcertError", "ChainVerifier", "ConfigError", "NameTable", "Peer",
+        "PublicCAWarning", "ServerContext",
         "Signature", "Stats", "Trust", "UnsupportedRuntime", "Verdict", "attach", "detach", "peer",
         "stats",
     ]  # fmt: skip

@@ -8,8 +8,9 @@ server's, in C, inside the handshake.
     Off by default, for a small clique with a few chosen CAs.  Read the README before you set it.
 """
 
-from ccert.errors import CcertError, ConfigError, UnsupportedRuntime
+from ccert.errors import CcertError, ConfigError, PublicCAWarning, UnsupportedRuntime
 from ccert.postfix.access_table import AccessTable
+from ccert.postfix.name_table import NameTable
 from ccert.tls.attachment import Stats, attach, detach, stats
 from ccert.tls.chain import ChainVerifier
 from ccert.tls.context import ServerContext
@@ -21,7 +22,9 @@ __all__ = [
     "CcertError",
     "ChainVerifier",
     "ConfigError",
+    "NameTable",
     "Peer",
+    "PublicCAWarning",
     "ServerContext",
     "Signature",
     "Stats",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aiosmtpd.smtp import Session as _Session
 
     from ccert.postfix.access_table import AccessTable
+    from ccert.postfix.name_table import NameTable
     from ccert.postfix.policy import PolicyService
     from ccert.tls.peer import Peer
 
@@ -65,16 +66,19 @@ class CcertMixin:
     with a context that ccert is not attached to, EHLO and HELO get 421.  It is logged as Postfix
     does.
 
-    At RCPT ``check_ccert_access``, ``relay_clientcerts`` and ``policy_service`` are asked in this
-    order, until one permits or refuses.  Headers that they want to PREPEND are in
-    ``envelope.ccert_headers``; whoever delivers the message puts them on top.
+    At RCPT ``check_ccert_access``, ``relay_clientcerts``, ``relay_clientnames`` and
+    ``policy_service`` are asked in this order, until one permits or refuses.  Headers that they
+    want to PREPEND are in ``envelope.ccert_headers``; whoever delivers the message puts them on
+    top.
 
     Args:
         require_trusted: refuse to take mail from clients that are not TRUSTED, as RFC 3207,
             section 4.1, has it: 554 to every command but QUIT; with implicit TLS, to EHLO and HELO.
             Without TLS: 530 to MAIL.
         check_ccert_access: a table of actions (made with ``actions=True``).
-        relay_clientcerts: a table of clients that may send; others may not.
+        relay_clientcerts: a table of keys that may send.
+        relay_clientnames: a table of hosts that may send.  With this or the one above, clients that
+            are in neither, and that nobody else permits, may not.
         policy_service: the policy service, asked last.
     """
 
@@ -84,17 +88,23 @@ class CcertMixin:
         require_trusted: bool = False,
         check_ccert_access: AccessTable | None = None,
         relay_clientcerts: AccessTable | None = None,
+        relay_clientnames: NameTable | None = None,
         policy_service: PolicyService | None = None,
         **kwargs: Any,  # noqa: ANN401 - likewise
     ) -> None:
         super().__init__(*args, **kwargs)
         self._require_trusted = require_trusted
-        self._restrictions = Restrictions(check_ccert_access, relay_clientcerts, policy_service)
+        self._restrictions = Restrictions(
+            check_ccert_access=check_ccert_access,
+            relay_clientcerts=relay_clientcerts,
+            relay_clientnames=relay_clientnames,
+            policy_service=policy_service,
+        )
 
     def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: N802
         """Look at the client after its handshake; False: it may only QUIT."""
-        if _meet(server, session) and self._lacks_trust(session):
-            _log_refusal(session, "STARTTLS", _NOT_SECURE)
+        if self._meet(server, session) and self._lacks_trust(session):
+            _log_decision("reject", session, "STARTTLS", _NOT_SECURE)
             return False
         hook = getattr(super(), "handle_STARTTLS", None)
         return hook is None or bool(hook(server, session, envelope))
@@ -108,10 +118,10 @@ class CcertMixin:
         responses: list[str],
     ) -> list[str]:
         """Look at the client if TLS was there from the start."""
-        if not _meet(server, session):
+        if not self._meet(server, session):
             return [_UNKNOWN]
         if session.ccert and self._lacks_trust(session):
-            _log_refusal(session, "EHLO", _NOT_SECURE, helo=hostname)
+            _log_decision("reject", session, "EHLO", _NOT_SECURE, helo=hostname)
             return [_NOT_SECURE]
         answer = await self._inherited("EHLO", server, session, envelope, hostname, responses)
         if answer is not MISSING:
@@ -123,10 +133,10 @@ class CcertMixin:
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str
     ) -> str:
         """Look at the client if TLS was there from the start."""
-        if not _meet(server, session):
+        if not self._meet(server, session):
             return _UNKNOWN
         if session.ccert and self._lacks_trust(session):
-            _log_refusal(session, "HELO", _NOT_SECURE, helo=hostname)
+            _log_decision("reject", session, "HELO", _NOT_SECURE, helo=hostname)
             return _NOT_SECURE
         answer = await self._inherited("HELO", server, session, envelope, hostname)
         if answer is not MISSING:
@@ -140,7 +150,7 @@ class CcertMixin:
         """Refuse the sender if the client should be trusted, and is not."""
         if self._lacks_trust(session):
             reply = _NOT_SECURE if session.ccert else _NO_TLS
-            _log_refusal(session, "MAIL", reply, **{"from": sender(address)})
+            _log_decision("reject", session, "MAIL", reply, **{"from": sender(address)})
             return reply
         answer = await self._inherited("MAIL", server, session, envelope, address, options)
         if answer is not MISSING:
@@ -153,13 +163,15 @@ class CcertMixin:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Refuse the recipient if a table or the policy service does."""
-        action, headers = await self._restrictions.decide(
+        action, headers, rule = await self._restrictions.decide(
             session.ccert, client_name(session), _attributes(server, session, envelope, address)
         )
+        ends = {"from": sender(envelope.mail_from), "to": address}
         if action.verb == "refuse":
-            ends = {"from": sender(envelope.mail_from), "to": address}
-            _log_refusal(session, "RCPT", action.text, **ends)
+            _log_decision("reject", session, "RCPT", action.text, **ends)
             return action.text
+        if rule:
+            _log_decision("permit", session, "RCPT", rule, **ends)
         answer = await self._inherited("RCPT", server, session, envelope, address, options)
         if answer is MISSING:
             envelope.rcpt_tos.append(address)
@@ -173,34 +185,34 @@ class CcertMixin:
         hook = getattr(super(), f"handle_{command}", None)
         return MISSING if hook is None else await hook(*args)
 
+    def _meet(self, server: SMTP, session: Session) -> bool:
+        """Set ``session.ccert``, once, and log it; False: there is TLS with an unknown client.
+
+        Such a session does not count as one without TLS, which tables say nothing about.
+        """
+        if hasattr(session, "ccert"):
+            return True
+        transport: Any = server.transport
+        ssl_object = (
+            session.ssl["ssl_object"] if session.ssl else transport.get_extra_info("ssl_object")
+        )
+        if ssl_object is None:
+            session.ccert = None
+            return True
+        if transport.is_closing():  # gone already, as scanners are
+            return False
+        try:
+            session.ccert = peer(ssl_object)
+        except CcertError as error:
+            _log.error("%s: cannot tell who this is: %s", client_name(session), error)
+            return False
+        log_peer(session.ccert, client_name(session))
+        self._restrictions.log_new_key(session.ccert)
+        return True
+
     def _lacks_trust(self, session: Session) -> bool:
         trusted = session.ccert is not None and session.ccert.trust is Trust.TRUSTED
         return self._require_trusted and not trusted
-
-
-def _meet(server: SMTP, session: Session) -> bool:
-    """Set ``session.ccert``, once, and log whom we met; False: there is TLS, but nobody to tell.
-
-    That is no session without TLS: whoever could bring it about would be past all tables.
-    """
-    if hasattr(session, "ccert"):
-        return True
-    transport: Any = server.transport
-    ssl_object = (
-        session.ssl["ssl_object"] if session.ssl else transport.get_extra_info("ssl_object")
-    )
-    if ssl_object is None:
-        session.ccert = None
-        return True
-    if transport.is_closing():  # gone already, as scanners are
-        return False
-    try:
-        session.ccert = peer(ssl_object)
-    except CcertError as error:
-        _log.error("%s: cannot tell who this is: %s", client_name(session), error)
-        return False
-    log_peer(session.ccert, client_name(session))
-    return True
 
 
 def client_name(session: Session) -> str:
@@ -213,15 +225,22 @@ def sender(mail_from: str | None) -> str:
     return "" if mail_from is None or mail_from == "<>" else mail_from
 
 
-def _log_refusal(
-    session: Session, command: str, reply: str, *, helo: str | None = None, **ends: str
+def _log_decision(
+    decision: str,
+    session: Session,
+    command: str,
+    why: str,
+    *,
+    helo: str | None = None,
+    **ends: str,
 ) -> None:
     """Log as Postfix does: ``ends`` are the sender and the recipient, as far as they are known."""
     _log.info(
-        "reject: %s from %s: %s; %sproto=%s helo=<%s>",
+        "%s: %s from %s: %s; %sproto=%s helo=<%s>",
+        decision,
         command,
         client_name(session),
-        printable(reply),
+        printable(why),
         "".join(f"{end}=<{printable(address)}> " for end, address in ends.items()),
         _protocol(session),
         printable(helo or session.host_name or ""),

@@ -3,7 +3,7 @@
 An untrusted certificate is none of them: it is a verdict, see :class:`ccert.Peer`.
 """
 
-__all__ = ["CcertError", "ConfigError", "UnsupportedRuntime"]
+__all__ = ["CcertError", "ConfigError", "PublicCAWarning", "UnsupportedRuntime"]
 
 
 class CcertError(Exception):
@@ -16,3 +16,7 @@ class ConfigError(CcertError, ValueError):
 
 class UnsupportedRuntime(CcertError, ImportError):  # noqa: N818 - says what it is
     """Python's ``ssl`` and ccert do not run on one and the same OpenSSL."""
+
+
+class PublicCAWarning(UserWarning):
+    """A trusted CA is one of the system's, and certifies every host: check names."""

@@ -1,13 +1,6 @@
-"""Text of strangers: in one printable line, in other programs' protocols, as a host name."""
+"""Text of strangers, in one printable line and in other programs' protocols."""
 
-import re
-
-__all__ = ["is_host_name", "printable", "xtext"]
-
-# Postfix's valid_hostname(): anything else it does not accept as a name, and nothing else may
-# reach a log line.
-_LABEL = r"\w([\w-]{0,61}\w)?"
-_HOSTNAME = re.compile(rf"(?!.{{256}})(?![\d.]+$){_LABEL}(\.{_LABEL})*", re.ASCII)
+__all__ = ["printable", "xtext"]
 
 
 def printable(text: str) -> str:
@@ -19,11 +12,6 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def is_host_name(text: str) -> bool:
-    """Tell whether Postfix would take this for a host name."""
-    return _HOSTNAME.fullmatch(text) is not None
 
 
 def xtext(text: str) -> str:

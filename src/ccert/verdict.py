@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 
+from ccert.names import covers, host_name
+
 __all__ = ["Trust", "Verdict"]
 
 
@@ -34,6 +36,8 @@ class Verdict:
         subject: the leaf's first subject CN, UTF-8; "" unless TRUSTED, and for a name that is
             absent, has control characters or is of 256 octets or more.
         issuer: the leaf's first issuer CN, else organization; "" as above.
+        names: the DNS names of the leaf's subjectAltName, A-labels in lower case, wildcards as they
+            stand, in the certificate's order; () unless TRUSTED.
         fingerprint: SHA-256 of the leaf's DER, "AB:CD:…", whatever the trust; "" if ANONYMOUS.
         pubkey_fingerprint: SHA-256 of the leaf's DER SubjectPublicKeyInfo, likewise.
         would_be: the verdict with ``trust_server_ccerts=True`` for the same moment, by the same
@@ -47,10 +51,26 @@ class Verdict:
     error_depth: int | None
     subject: str
     issuer: str
+    names: tuple[str, ...] = ()
     fingerprint: str
     pubkey_fingerprint: str
 
     would_be: Verdict | None = dataclasses.field(default=None, compare=False)
+
+    def matches(self, name: str) -> bool:
+        """Tell whether the certificate is valid for a host name, as ``X509_check_host(3)`` does.
+
+        The DNS names of the subjectAltName count, with a wildcard for one whole label; the CN does
+        not (RFC 9525).  Never true unless TRUSTED: anybody can write any name into a certificate.
+
+        Args:
+            name: such as "mx.partner.example"; A-labels if it is not ASCII.
+
+        Raises:
+            ValueError: this is no host name.
+        """
+        host = host_name(name)
+        return any(covers(own, host) for own in self.names)
 
     @property
     def would_trust_as_server(self) -> bool:

@@ -103,7 +103,7 @@ def test_check_json(peers, capsys):
     server, email = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert list(server) == [
         "file", "trust", "trusted_as_server", "error", "error_code", "error_depth", "subject",
-        "issuer", "fingerprint", "pubkey_fingerprint", "certificates",
+        "issuer", "names", "fingerprint", "pubkey_fingerprint", "certificates",
     ]  # fmt: skip
     assert (server["trust"], server["trusted_as_server"]) == ("Trusted", True)
     assert server["certificates"][0]["usages"] == ["serverAuth"]

@@ -1,5 +1,6 @@
 """The command: it teaches, it tells, and its exit status can be relied on."""
 
+import argparse
 import os
 import ssl
 import subprocess
@@ -59,7 +60,7 @@ def test_usage(capsys):
 def test_errors_are_one_line(capsys, monkeypatch):
     """An error of ours is a line and exit status 2, not a traceback."""
 
-    def refuse() -> int:
+    def refuse(_arguments) -> int:
         raise ccert.ConfigError("CA file x: no certificate found")
 
     monkeypatch.setattr("ccert.cli.demo.run", refuse)
@@ -86,16 +87,18 @@ def test_demo():
     assert [row[-6:] for row in rows if row[0] == "serverAuth"] == [
         ["only", "Untrusted", "yes", "Trusted", "yes", "yes"]
     ]
-    assert done.stdout.count("Trusted TLS connection established from localhost[127.0.0.1]: ") == 6
+    assert done.stdout.count(" Trusted TLS connection established from unknown[127.0.0.1]: ") == 7
+    assert done.stdout.count("554 5.7.1 <b@mx.example>: Relay access denied") == 3
     assert Console().width
 
 
 def test_demo_in_process(capsys, monkeypatch):
     """A client that is not judged as it should be makes the demo fail."""
     monkeypatch.setattr(demo.logging, "basicConfig", lambda **_: None)
-    assert demo.run() == 0
+    arguments = argparse.Namespace(keep=None)
+    assert demo.run(arguments) == 0
     monkeypatch.setattr(ccert, "ServerContext", _ignoring_the_setting(ccert.ServerContext))
-    assert demo.run() == 1
+    assert demo.run(arguments) == 1
     assert capsys.readouterr().out.count("trust_server_ccerts off and on") == 2
 
 

@@ -114,7 +114,7 @@ def test_reload_amid_a_lookup(table, known, monkeypatch):
         load(self)
 
     try:
-        clients._content = clients._content._replace(signature=None)
+        clients._signature = None
         monkeypatch.setattr(AccessTable, "_load", interrupted)
         assert clients.lookup(known(A, B)) == "one"
     finally:
@@ -160,7 +160,7 @@ def test_passing_trouble(table, known, tmp_path, monkeypatch, caplog):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as trouble:
-        trouble.setattr("ccert.postfix.access_table._open", out_of_files)
+        trouble.setattr("ccert.postfix.text_table._open", out_of_files)
         replace(tmp_path / "table", f"{A} REJECT stolen\n")
         assert [changing.lookup(client) for _ in range(3)] == ["OK"] * 3
     assert changing.lookup(client) == "REJECT stolen"

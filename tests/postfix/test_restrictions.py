@@ -46,9 +46,11 @@ def table(tmp_path, peer):
 
 
 def _decide(peer, access=None, relay=None, service=None, recipient="b@mx.example"):
-    restrictions = Restrictions(access, relay, service)
+    restrictions = Restrictions(
+        check_ccert_access=access, relay_clientcerts=relay, policy_service=service
+    )
     decision = restrictions.decide(peer, CLIENT, {"recipient": recipient})
-    action, headers = asyncio.run(asyncio.wait_for(decision, TIMEOUT))
+    action, headers, _ = asyncio.run(asyncio.wait_for(decision, TIMEOUT))
     return action.text or action.verb, headers
 
 
@@ -67,8 +69,11 @@ def _decide_with_service(peer, answer: str, *tables) -> tuple[str, list[str]]:
         async with server:
             port = server.sockets[0].getsockname()[1]
             service = PolicyService(f"inet:127.0.0.1:{port}")
-            decision = Restrictions(*tables, service).decide(peer, CLIENT, RECIPIENT)
-            action, headers = await asyncio.wait_for(decision, TIMEOUT)
+            access, relay = tables
+            decision = Restrictions(
+                check_ccert_access=access, relay_clientcerts=relay, policy_service=service
+            ).decide(peer, CLIENT, RECIPIENT)
+            action, headers, _ = await asyncio.wait_for(decision, TIMEOUT)
             await service.close()
             return action.text or action.verb, headers
 
@@ -143,7 +148,7 @@ def test_recipient_in_a_reply(table, recipient):
 def test_table_without_actions(table):
     """A table whose right-hand sides nobody has looked at is no check_ccert_access."""
     with pytest.raises(ccert.ConfigError, match="actions=True"):
-        Restrictions(table("whatever"), None, None)
+        Restrictions(check_ccert_access=table("whatever"))
 
 
 class _Refusing:

@@ -9,8 +9,8 @@ import pytest
 from cryptography import x509
 
 import ccert
-from ccert.server import system_cas
 from ccert.server.tls_context import server_context
+from ccert.tls import system_cas
 
 # -- CAs that vouch for everybody --
 

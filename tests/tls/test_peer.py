@@ -217,6 +217,7 @@ def test_policy_attributes(host, clique):
         ("encryption_protocol", "TLSv1.3"),
         ("encryption_cipher", "TLS_AES_256_GCM_SHA384"),
         ("encryption_keysize", "256"),
+        ("ccert_names", ""),
     ]
 
 
@@ -290,7 +291,7 @@ def test_matches(host, clique, certificate_names, subject, name, expected):
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".example", "mx.example.", "mx.example\0.evil", "mx..example", "ä.example", "*.example"],
+    ["", ".example", ".", "mx.example\0.evil", "mx..example", "ä.example", "*.example"],
 )
 def test_matches_host_names_only(host, clique, name):
     """What OpenSSL would read as something else than one host is an error, trusted or not."""
@@ -298,7 +299,7 @@ def test_matches_host_names_only(host, clique, name):
     for setting in (False, True):
         context = host.context(chain, trust_server_ccerts=setting)
         peer = ccert.peer(pairs.handshake(context, host.client(chain)).server.tls)
-        with pytest.raises(ValueError, match="is no host name"):
+        with pytest.raises(ValueError, match=r"is no host name|is not ASCII"):
             peer.matches(name)
 
 

@@ -121,7 +121,9 @@ def test_forked_workers_that_attach_anew(host, clique, member):
     client.minimum_version = client.maximum_version = member.maximum_version
 
     def attach_with(list_of: pki.Certificate) -> None:
-        server.load_verify_locations(host.write("crl.pem", pki.crl(clique.ca, list_of)))
+        server.load_verify_locations(
+            host.write(f"crl-{os.getpid()}.pem", pki.crl(clique.ca, list_of))
+        )
         server.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
         ccert.attach(server, trust_server_ccerts=True)
 

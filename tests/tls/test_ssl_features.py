@@ -2,6 +2,7 @@
 
 import contextlib
 import ssl
+import sys
 
 import pairs
 import pki
@@ -68,12 +69,32 @@ def test_keylog(host, clique, tmp_path):
     assert "SERVER_HANDSHAKE_TRAFFIC_SECRET" in (tmp_path / "keys.log").read_text()
 
 
-def test_getpeercert_means_something_else_with_ask(host, clique):
-    """The documented danger: with "ask", ssl's own accessors return untrusted certificates."""
-    context = host.context(clique.root.pem)
-    pair = pairs.handshake(context, host.client(clique.leaf(eku=[pki.EMAIL])))
-    assert ccert.peer(pair.server.tls).trust is Trust.UNTRUSTED
-    assert pair.server.tls.getpeercert()["subject"] == ((("commonName", "mx.example"),),)
+@pytest.mark.parametrize("again", [False, True], ids=["full", "resumed"])
+def test_getpeercert_means_verified(host, clique, version, again):
+    """As Python documents: a certificate that is returned is trusted; an untrusted one is {}."""
+    for usages, trusted in (([pki.CLIENT], True), ([pki.SERVER], False), ([pki.EMAIL], False)):
+        chain = clique.leaf(eku=usages)
+        context, client = host.context(clique.root.pem), host.client(chain)
+        client.minimum_version = client.maximum_version = version
+        pair = pairs.handshake(context, client)
+        if again:
+            pair = pairs.handshake(context, client, session=pair.client.tls.session)
+            assert pair.client.tls.session_reused is trusted
+        tls, leaf = pair.server.tls, chain.sent[0].der
+        assert (ccert.peer(tls).trust is Trust.TRUSTED) is trusted
+        assert ccert.peer(tls).chain[0] == leaf
+        assert tls.getpeercert(binary_form=True) == (leaf if trusted else None)
+        subject = ((("commonName", "mx.example"),),)
+        assert tls.getpeercert().get("subject") == (subject if trusted else None)
+        if sys.version_info >= (3, 13):
+            assert bool(tls.get_verified_chain()) is trusted
+            assert tls.get_unverified_chain()[0] == leaf
+
+
+def test_getpeercert_of_nobody(host, clique):
+    """Without a certificate it is None, as with stock ssl."""
+    pair = pairs.handshake(host.context(clique.root.pem), host.client())
+    assert pair.server.tls.getpeercert() is None
 
 
 def test_renegotiation_is_refused(host, clique):

@@ -1,13 +1,13 @@
 """The only room that touches the C library: each C result becomes a value or an exception.
 
-May import the modules that everybody uses (errors, verdict, text).
+May import the modules that everybody uses (errors, names, text, verdict).
 For ``ccert.tls`` alone, and for whoever needs a certificate decoded.
 """
 
 from ccert._openssl.certificate import (
     certificate,
     certificate_expiry,
-    certificate_matches,
+    certificate_identity,
     lists_server_only,
     subject_hash,
 )
@@ -22,7 +22,7 @@ __all__ = [
     "Verifier",
     "certificate",
     "certificate_expiry",
-    "certificate_matches",
+    "certificate_identity",
     "counters",
     "decode",
     "find_ssl_ctx",

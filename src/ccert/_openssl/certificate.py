@@ -10,7 +10,7 @@ from ccert.errors import ConfigError
 __all__ = [
     "certificate",
     "certificate_expiry",
-    "certificate_matches",
+    "certificate_identity",
     "lists_server_only",
     "subject_hash",
 ]
@@ -33,9 +33,12 @@ def certificate_expiry(decoded: Any) -> int:  # noqa: ANN401 - cdata
     return int(lib.ccert_certificate_expiry(decoded))
 
 
-def certificate_matches(decoded: Any, name: bytes) -> bool:  # noqa: ANN401 - cdata
-    """Tell whether a host name is one of a certificate's decoded by certificate()."""
-    return bool(lib.ccert_certificate_matches(decoded, name, len(name)))
+def certificate_identity(decoded: Any) -> bytes:  # noqa: ANN401 - cdata
+    """Return what all certificates of one CA share: a digest of subject and public key."""
+    out = ffi.new("unsigned char[32]")
+    if not lib.ccert_certificate_identity(decoded, out):
+        raise ConfigError(reason())
+    return bytes(out)
 
 
 def lists_server_only(decoded: Any) -> bool:  # noqa: ANN401 - cdata

@@ -67,7 +67,7 @@ def peer_facts(inner: Any) -> tuple[dict[str, Any], dict[str, Any], Verifier | N
     return verdict_facts(c.verdict), handshake, Verifier.of(inner) if c.observed else None
 
 
-def decode(inner: object, method: Callable[[], _T], refused: _T) -> _T:
+def decode(inner: object, method: Callable[[], _T], nothing: _T, *, verified: bool) -> _T:
     """Call a method of ``ssl`` that decodes certificates; leave the error queue as it was.
 
     Malformed extensions leave entries there although the method returns, and the next read of
@@ -76,9 +76,11 @@ def decode(inner: object, method: Callable[[], _T], refused: _T) -> _T:
     Args:
         inner: see peer_facts(); None: the certificates are not a peer's.
         method: what to call.
-        refused: what to return instead for a connection that ccert has closed.
+        nothing: what to return instead for a connection that ccert has closed.
+        verified: also for a certificate that is not trusted.
     """
     try:
-        return method() if lib.ccert_decoding_begin(0 if inner is None else id(inner)) else refused
+        allowed = lib.ccert_decoding_begin(0 if inner is None else id(inner), verified)
+        return method() if allowed else nothing
     finally:
         lib.ccert_decoding_end()

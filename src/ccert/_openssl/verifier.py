@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ccert._openssl.library import check, ffi, lib, text_of
 from ccert.errors import CcertError
+from ccert.names import dns_name
 from ccert.verdict import Trust
 
 if TYPE_CHECKING:
@@ -30,9 +31,17 @@ def verdict_facts(c: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
         "error_depth": None if c.error_depth < 0 else c.error_depth,
         "subject": text_of(c.subject),
         "issuer": text_of(c.issuer),
+        "names": _names(c),
         "fingerprint": _hex(c.trust, c.fingerprint),
         "pubkey_fingerprint": _hex(c.trust, c.pubkey_fingerprint),
     }
+
+
+def _names(c: Any) -> tuple[str, ...]:  # noqa: ANN401 - cdata
+    if not c.names_size:
+        return ()
+    raw = ffi.buffer(c.names, c.names_size)[:-1].split(b"\0")
+    return tuple(dict.fromkeys(filter(None, map(dns_name, raw))))
 
 
 def _hex(trust: int, digest: Any) -> str:  # noqa: ANN401 - cdata
@@ -77,4 +86,7 @@ class Verifier:
         )
         if not done:
             raise CcertError("verifying the chain: out of memory")
-        return verdict_facts(out)
+        try:
+            return verdict_facts(out)
+        finally:
+            lib.ccert_verdict_clear(out)

@@ -13,18 +13,21 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 import ccert
+from ccert.aiosmtpd import CcertMixin
 from ccert.cli.clique import ThrowAwayClique
 
 if TYPE_CHECKING:
     import argparse
+
+    from ccert.aiosmtpd import Envelope, Session
 
 __all__ = ["run"]
 
@@ -38,12 +41,18 @@ smtpd_tls_cert_file = mx.pem
 smtpd_tls_CAfile = clique-cas.pem
 tls_trust_server_ccerts = observe
 """
+_NAMES = """\
+# host, or .domain for all hosts below it
+.partner.example  all hosts of the partner
+"""
 _KEPT = """\
 Kept in {}, valid for 30 days, for trials only:
   clique-cas.pem  the CA that the server trusts
   mx.pem          the server's own certificate and key
   partner.pem     a member's, serverAuth only: client.pem, both.pem list clientAuth
+  other.pem       one of a host that is not listed
   stranger.pem    a self-signed one
+  relay_clientnames   the hosts that may send
   ccert.cf        for ccert serve --config ccert.cf, in that directory"""
 
 
@@ -53,28 +62,20 @@ class _Client:
     pem: Path | None
     off: str  # what the server's log says with the setting off
     on: str
+    listed: bool = True  # by name, in the table that there is with the setting on
     openssl: bool = False  # openssl s_client instead of smtplib
 
 
-class _Handler:
-    """What a server of your own does, too: ask for the verdict after STARTTLS, and log it."""
+class _Delivery:
+    """Remembers who came, and delivers."""
 
     def __init__(self, maildir: Path) -> None:
         self.maildir = mailbox.Maildir(maildir)
         self.peers: list[ccert.Peer] = []
 
-    def handle_STARTTLS(self, _server: SMTP, session: Session, _envelope: Envelope) -> bool:  # noqa: N802
-        peer = ccert.peer(_ssl_object(session))
-        client = f"localhost[{session.peer[0]}]" if session.peer else "unknown"
-        self.peers.append(peer)
-        _log.info("%s", peer.summary(client))
-        if peer.trust is ccert.Trust.UNTRUSTED:
-            _log.info(
-                "certificate verification failed for %s: num=%d:%s",
-                client, peer.error_code, peer.error,
-            )  # fmt: skip
-        elif peer.trusted_as_server:
-            _log.info("certificate of %s (%s) verified as a server's", client, peer.subject)
+    def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: ARG002, N802
+        if session.ccert:
+            self.peers.append(session.ccert)
         return True
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
@@ -84,10 +85,8 @@ class _Handler:
         return "250 2.0.0 delivered"
 
 
-def _ssl_object(session: Session) -> ssl.SSLObject:
-    details: Any = session.ssl
-    found: ssl.SSLObject = details["ssl_object"]
-    return found
+class _Handler(CcertMixin, _Delivery):
+    """What a server of your own has, too."""
 
 
 def _message(client: _Client) -> str:
@@ -122,23 +121,27 @@ def _clients(clique: ThrowAwayClique) -> list[_Client]:
     partner = clique.member("partner", "mx.partner.example", "serverAuth")
     client = clique.member("client", "client.partner.example", "clientAuth")
     both = clique.member("both", "both.partner.example", "serverAuth", "clientAuth")
+    other = clique.member("other", "mx.other.example", "serverAuth")
     stranger = clique.member("stranger", "mx.stranger.example", "serverAuth", self_signed=True)
     return [
         _Client("serverAuth only", partner, "Untrusted", "Trusted"),
         _Client("clientAuth", client, "Trusted", "Trusted"),
         _Client("both", both, "Trusted", "Trusted"),
-        _Client("self-signed", stranger, "Untrusted", "Untrusted"),
-        _Client("no certificate", None, "Anonymous", "Anonymous"),
+        _Client("name not listed", other, "Untrusted", "Trusted", listed=False),
+        _Client("self-signed", stranger, "Untrusted", "Untrusted", listed=False),
+        _Client("no certificate", None, "Anonymous", "Anonymous", listed=False),
         _Client("the same, s_client", partner, "Untrusted", "Trusted", openssl=True),
     ]
 
 
 async def _serve(
-    clients: list[_Client], clique: ThrowAwayClique, host: Path, maildir: Path, *, setting: bool
+    clients: list[_Client], directory: Path, maildir: Path, *, setting: bool
 ) -> list[tuple[ccert.Peer | None, bool]]:
     """Let each client deliver; return its verdict and whether its message is in the Maildir."""
-    context = ccert.ServerContext(host, cafile=clique.cafile, trust_server_ccerts=setting)
-    handler = _Handler(maildir)
+    cafile = directory / "clique-cas.pem"
+    context = ccert.ServerContext(directory / "mx.pem", cafile=cafile, trust_server_ccerts=setting)
+    names = ccert.NameTable(directory / "relay_clientnames") if setting else None
+    handler = _Handler(maildir, relay_clientnames=names)
     server = await asyncio.get_running_loop().create_server(
         lambda: SMTP(handler, hostname="mx.example", tls_context=context, require_starttls=True),
         "127.0.0.1",
@@ -152,7 +155,7 @@ async def _serve(
         handler.peers.clear()
         send = _send_by_openssl if client.openssl else _send_by_smtplib
         try:
-            await asyncio.to_thread(send, client, port, clique.cafile)
+            await asyncio.to_thread(send, client, port, cafile)
         except (OSError, smtplib.SMTPException, subprocess.SubprocessError) as error:
             _log.warning("%s could not deliver: %s", client.name, error)
         subjects = [message["subject"] for message in handler.maildir]
@@ -199,13 +202,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _show(directory: Path) -> int:
     """Let the clients deliver, with the setting off and on; print the table."""
     clique = ThrowAwayClique(directory)
-    host = clique.member("mx", "mx.example", "serverAuth")
+    clique.member("mx", "mx.example", "serverAuth")
     clients = _clients(clique)
+    (directory / "relay_clientnames").write_text(_NAMES)
     with tempfile.TemporaryDirectory(prefix="ccert-demo-") as maildirs:
         off, on = (
-            asyncio.run(
-                _serve(clients, clique, host, Path(maildirs, str(setting)), setting=setting)
-            )
+            asyncio.run(_serve(clients, directory, Path(maildirs, str(setting)), setting=setting))
             for setting in (False, True)
         )
     table = Table(title="trust_server_ccerts off and on", box=SIMPLE_HEAD)
@@ -215,7 +217,7 @@ def _show(directory: Path) -> int:
     for client, (peer_off, in_off), (peer_on, in_on) in zip(clients, off, on, strict=True):
         table.add_row(client.name, *_row(peer_off, in_off), *_row(peer_on, in_on))
         words = [peer.trust.value if peer else None for peer in (peer_off, peer_on)]
-        as_expected &= words == [client.off, client.on] and in_off and in_on
+        as_expected &= words == [client.off, client.on] and in_off and in_on is client.listed
     table.caption = "server?: verified as a server's chain; mail: delivered into the Maildir"
     Console().print(table)
     return 0 if as_expected else 1

@@ -98,6 +98,12 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         help="fingerprints of the clients to take mail from, and from nobody else",
     )
     option(
+        "--relay-clientnames",
+        "relay_clientnames",
+        metavar="TABLE",
+        help="names of the hosts to take mail from, if Trusted, and from nobody else",
+    )
+    option(
         "--policy-service",
         "check_policy_service",
         metavar="ENDPOINT",

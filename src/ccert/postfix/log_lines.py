@@ -14,10 +14,13 @@ from ccert.verdict import Trust
 
 if TYPE_CHECKING:
     from ccert.tls.peer import Peer
+    from ccert.verdict import Verdict
 
 __all__ = ["log_peer"]
 
 _log = logging.getLogger("ccert")
+
+_MOST_NAMES = 10  # in a line of the log
 
 # by X509_V_ERR_*, where Postfix has words of its own
 _WORDS = {
@@ -62,16 +65,27 @@ def log_peer(peer: Peer, client: str) -> None:
     _log.info("%s", peer.summary(client), extra=facts)
     if peer.trust is not Trust.ANONYMOUS:
         _log.info(
-            "%s: subject_CN=%s, issuer=%s, cert fingerprint=%s, pkey fingerprint=%s",
+            "%s: subject_CN=%s, issuer=%s, cert fingerprint=%s, pkey fingerprint=%s, names=%s",
             client, peer.subject, peer.issuer, peer.fingerprint, peer.pubkey_fingerprint,
-            extra=facts,
+            _some(peer.names), extra=facts,
         )  # fmt: skip
     if peer.would_be and peer.would_be.trust is not peer.trust:
         _log.warning(
-            "trust_server_ccerts would make %s %s: subject %r, issuer %r, public key %s",
-            client, peer.would_be.trust.value, peer.would_be.subject, peer.would_be.issuer,
+            "trust_server_ccerts would make %s %s: %s, issuer %r, public key %s",
+            client, peer.would_be.trust.value, _whose(peer.would_be), peer.would_be.issuer,
             peer.pubkey_fingerprint, extra=facts,
         )  # fmt: skip
+
+
+def _whose(verdict: Verdict) -> str:
+    names = _some(verdict.names)
+    return f"names {names}" if names else f"no names, subject {verdict.subject!r}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """List them for a line of the log."""
+    more = f",... ({len(names)} names)" if len(names) > _MOST_NAMES else ""
+    return ",".join(names[:_MOST_NAMES]) + more
 
 
 def _reason(peer: Peer, client: str) -> str:

@@ -40,6 +40,7 @@ _WITHOUT_TLS = {
     "encryption_cipher": "",
     "encryption_keysize": "0",
 }
+_OUR_OWN = {"ccert_names": ""}
 _ATTRIBUTES = {  # check_policy_service() in Postfix's smtpd_check.c
     "request": "smtpd_access_policy",
     "protocol_state": "RCPT",
@@ -66,6 +67,7 @@ _ATTRIBUTES = {  # check_policy_service() in Postfix's smtpd_check.c
     "policy_context": "",
     "compatibility_level": "",
     "mail_version": "",
+    **_OUR_OWN,
 }
 
 _log = logging.getLogger("ccert")
@@ -172,7 +174,7 @@ class PolicyService:
 
 
 def access_request(*, peer: Peer | None, **attributes: str | int) -> dict[str, str]:
-    """Make a request about a recipient: every attribute that Postfix 3.10 sends, in its order.
+    """Make a request about a recipient: what Postfix 3.10 sends, in its order, and ``ccert_names``.
 
     ``compatibility_level`` and ``mail_version`` are empty, "unavailable" in the protocol: we are
     not Postfix, and whoever looks there wants to know what Postfix can do.
@@ -186,7 +188,8 @@ def access_request(*, peer: Peer | None, **attributes: str | int) -> dict[str, s
     Raises:
         TypeError: an attribute is unknown, or comes from ``peer``.
     """
-    unknown = attributes.keys() - _ATTRIBUTES.keys() | attributes.keys() & _WITHOUT_TLS.keys()
+    of_peer = _WITHOUT_TLS.keys() | _OUR_OWN.keys()
+    unknown = attributes.keys() - _ATTRIBUTES.keys() | attributes.keys() & of_peer
     if unknown:
         raise TypeError(f"access_request() got unexpected attributes: {', '.join(sorted(unknown))}")
     known = {name: str(value) for name, value in attributes.items()}

@@ -1,87 +1,138 @@
-"""What is asked about each recipient: two tables and a policy service, as in smtpd(8)."""
+"""Who may send to a recipient: tables of clients and a policy service, as in smtpd(8)."""
 
 from __future__ import annotations
 
 import logging
+import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ccert.errors import ConfigError
+from ccert.postfix.access_table import AccessTable
 from ccert.postfix.actions import Action, parse_action
-from ccert.postfix.policy import access_request
+from ccert.postfix.name_table import NameTable
+from ccert.postfix.policy import PolicyService, access_request
+from ccert.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ccert.postfix.access_table import AccessTable
-    from ccert.postfix.policy import PolicyService
     from ccert.tls.peer import Peer
 
-__all__ = ["Restrictions"]
+__all__ = ["Decision", "Restrictions"]
 
 _log = logging.getLogger("ccert")
 
 
-class Restrictions:
-    """Asks, as far as they are there, in this order, until one permits or refuses.
+class Decision(NamedTuple):
+    """What is decided about a recipient.
 
-    Where none does the recipient is accepted; but not with ``relay_clientcerts``: then only those
-    are let in who are listed there, or permitted by another.
+    Attributes:
+        action: "permit" or "refuse".
+        headers: to prepend to the message.
+        rule: which restriction decided, and by what: "relay_clientnames: mx.partner.example"; ""
+            if none did.
+    """
+
+    action: Action
+    headers: list[str]
+    rule: str
+
+
+class Restrictions:
+    """Asks the restrictions that there are, in this order, until one permits or refuses.
+
+    If none does, the recipient is accepted; but with ``relay_clientcerts`` or ``relay_clientnames``
+    it is refused: then only clients that are listed there, or permitted by another restriction, may
+    send.
 
     Args:
         check_ccert_access: a table of actions (made with ``actions=True``).
-        relay_clientcerts: a table of clients that may send.
+        relay_clientcerts: a table of keys that may send.
+        relay_clientnames: a table of hosts that may send.
         policy_service: the policy service, asked last.
 
     Raises:
         ConfigError: ``check_ccert_access`` is no table of actions.
+        TypeError: a restriction is something else.
     """
 
     def __init__(
         self,
-        check_ccert_access: AccessTable | None,
-        relay_clientcerts: AccessTable | None,
-        policy_service: PolicyService | None,
+        *,
+        check_ccert_access: AccessTable | None = None,
+        relay_clientcerts: AccessTable | None = None,
+        relay_clientnames: NameTable | None = None,
+        policy_service: PolicyService | None = None,
     ) -> None:
-        if check_ccert_access and not check_ccert_access.actions:
+        _check_type("check_ccert_access", check_ccert_access, AccessTable)
+        _check_type("relay_clientcerts", relay_clientcerts, AccessTable)
+        _check_type("relay_clientnames", relay_clientnames, NameTable)
+        _check_type("policy_service", policy_service, PolicyService)
+        if check_ccert_access is not None and not check_ccert_access.actions:
             raise ConfigError("check_ccert_access: make the AccessTable with actions=True")
         self._check_ccert_access = check_ccert_access
         self._relay_clientcerts = relay_clientcerts
+        self._relay_clientnames = relay_clientnames
         self._policy_service = policy_service
+
+    def log_new_key(self, peer: Peer) -> None:
+        """Warn of a client that is listed by name, but not by the key that it has now."""
+        if not self._relay_clientcerts or not self._relay_clientnames:
+            return
+        name = self._relay_clientnames.lookup(peer)
+        if name is None or self._relay_clientcerts.lookup(peer) is not None:
+            return
+        old = ",".join(self._relay_clientcerts.fingerprints(name)) or "unknown"
+        _log.warning("known name, new key: %s: %s -> %s", name, old, peer.pubkey_fingerprint)
 
     async def decide(
         self, peer: Peer | None, client: str, attributes: dict[str, str | int]
-    ) -> tuple[Action, list[str]]:
+    ) -> Decision:
         """Decide about a recipient.
 
         Args:
             peer: the client; None without TLS.
             client: its name in the log, "unknown[192.0.2.1]".
-            attributes: what is known, as for :func:`ccert.postfix.policy.access_request`.
-
-        Returns:
-            The action, "permit" or "refuse", and the headers to prepend to the message.
+            attributes: what is known, as for :func:`ccert.postfix.access_request`.
         """
         headers: list[str] = []
-        async for action in self._opinions(peer, attributes):
+        async for action, rule in self._opinions(peer, attributes):
             if action.verb in {"permit", "refuse"}:
-                return action, headers
+                return Decision(action, headers, rule)
             if action.verb == "prepend":
                 headers.append(action.text)
             elif action.text:
                 _log.info("%s: %s", client, action.text)
-        if self._relay_clientcerts is None:
-            return Action("permit"), headers
+        if self._relay_clientcerts is None and self._relay_clientnames is None:
+            return Decision(Action("permit"), headers, "")
         recipient = re.sub(r"[^ -~]", "?", str(attributes["recipient"]))
-        return Action("refuse", f"554 5.7.1 <{recipient}>: Relay access denied"), headers
+        denied = Action("refuse", f"554 5.7.1 <{recipient}>: Relay access denied")
+        return Decision(denied, headers, "")
 
     async def _opinions(
         self, peer: Peer | None, attributes: dict[str, str | int]
-    ) -> AsyncIterator[Action]:
+    ) -> AsyncIterator[tuple[Action, str]]:
         if peer and self._check_ccert_access:
-            yield parse_action(self._check_ccert_access.lookup(peer) or "DUNNO")
-        if peer and self._relay_clientcerts and self._relay_clientcerts.lookup(peer) is not None:
-            yield Action("permit")
+            action = self._check_ccert_access.lookup(peer) or "DUNNO"
+            yield parse_action(action), f"check_ccert_access: {printable(action)}"
+        if peer and self._relay_clientcerts:
+            value = self._relay_clientcerts.lookup(peer)
+            if value is not None:
+                yield Action("permit"), f"relay_clientcerts: {printable(value)}"
+        if peer and self._relay_clientnames:
+            name = self._relay_clientnames.lookup(peer)
+            if name is not None:
+                yield Action("permit"), f"relay_clientnames: {name}"
         if self._policy_service:
             request = access_request(peer=peer, **attributes)
-            yield parse_action(await self._policy_service.ask(request))
+            action = await self._policy_service.ask(request)
+            yield parse_action(action), f"check_policy_service: {printable(action)}"
+
+
+def _check_type(name: str, value: object, wanted: type) -> None:
+    if value is None or isinstance(value, wanted):
+        return
+    if isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name}: make a {wanted.__name__} of {os.fspath(value)!r} first")
+    raise TypeError(f"{name} must be a {wanted.__name__}, not {type(value).__name__}")

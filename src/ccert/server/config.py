@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ccert.server.config_file import Assignment
     from ccert.server.endpoint import Endpoint
 
-__all__ = ["Config", "configure"]
+__all__ = ["Config", "configure", "narrowed"]
 
 
 def _parameter(convert: Callable[[str], Any], *, default: Any) -> Any:  # noqa: ANN401 - any type
@@ -40,8 +40,8 @@ class Config:
     """The parameters by name, Postfix's where it has one: see postconf(5).
 
     ``check_ccert_access`` and ``check_policy_service`` are words of its
-    ``smtpd_recipient_restrictions``; ours alone are the first group, ``allow_system_cas`` and
-    ``require_trusted``.
+    ``smtpd_recipient_restrictions``; ours alone are the first group, ``allow_system_cas``,
+    ``require_trusted`` and ``relay_clientnames``.
     """
 
     listen: tuple[Endpoint, ...] = _parameter(endpoints, default=())
@@ -71,6 +71,7 @@ class Config:
     require_trusted: bool = _parameter(yes_no, default=False)
     check_ccert_access: str = _parameter(table, default="")
     relay_clientcerts: str = _parameter(table, default="")
+    relay_clientnames: str = _parameter(table, default="")
     check_policy_service: str = _parameter(text, default="")
     smtpd_policy_service_timeout: int = _parameter(seconds, default=100)
     smtpd_policy_service_default_action: str = _parameter(
@@ -119,6 +120,16 @@ def configure(
     return _completed(config)
 
 
+def narrowed(config: Config) -> bool:
+    """Tell whether anything besides a CA decides who may send."""
+    return bool(
+        config.relay_clientnames
+        or config.relay_clientcerts
+        or config.check_ccert_access
+        or config.check_policy_service
+    )
+
+
 def _suggestion(name: str) -> str:
     by_lower = {known.lower(): known for known in _PARAMETERS}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.8)
@@ -141,6 +152,8 @@ def _contradictions(config: Config, given: dict[str, Assignment]) -> Iterable[st
         ("require_trusted", not asks, unasked, "smtpd_tls_ask_ccert"),
         ("check_ccert_access", not asks, unasked, "smtpd_tls_ask_ccert"),
         ("relay_clientcerts", not asks, unasked, "smtpd_tls_ask_ccert"),
+        ("relay_clientnames", not asks, unasked, "smtpd_tls_ask_ccert"),
+        ("relay_clientnames", not cas, no_cas, ""),
         ("smtpd_tls_req_ccert", not cas, no_cas, ""),
         ("require_trusted", not cas, no_cas, ""),
         (

@@ -12,6 +12,7 @@ from aiosmtpd.smtp import TLSSetupException
 
 from ccert.aiosmtpd import CcertMixin, client_name, sender
 from ccert.postfix.access_table import AccessTable
+from ccert.postfix.name_table import NameTable
 from ccert.postfix.policy import PolicyService
 from ccert.server.received import Trace
 
@@ -118,7 +119,7 @@ class Handler(CcertMixin, _Delivery):
     """
 
     def __init__(self, config: Config, maildir: Maildir) -> None:
-        self.tables: dict[str, AccessTable] = {}
+        self.tables: dict[str, AccessTable | NameTable] = {}
         self._policy_service: PolicyService | None = None
         if config.check_policy_service:
             self._policy_service = PolicyService(
@@ -132,6 +133,7 @@ class Handler(CcertMixin, _Delivery):
             require_trusted=config.require_trusted,
             check_ccert_access=self._table("check_ccert_access", config, **_ACCESS),
             relay_clientcerts=self._table("relay_clientcerts", config),
+            relay_clientnames=self._name_table(config),
             policy_service=self._policy_service,
         )
 
@@ -139,8 +141,14 @@ class Handler(CcertMixin, _Delivery):
         path = getattr(config, name)
         if not path:
             return None
-        self.tables[name] = AccessTable(path, **how)
-        return self.tables[name]
+        table = self.tables[name] = AccessTable(path, **how)
+        return table
+
+    def _name_table(self, config: Config) -> NameTable | None:
+        if not config.relay_clientnames:
+            return None
+        table = self.tables["relay_clientnames"] = NameTable(config.relay_clientnames)
+        return table
 
     async def close(self) -> None:
         """End the connections to the policy service."""

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ccert import _openssl
-from ccert.errors import ConfigError
-from ccert.server.system_cas import is_no_cliques, is_system_file, system_cas
+from ccert.errors import ConfigError, PublicCAWarning
+from ccert.server.config import narrowed
 from ccert.tls.context import ServerContext
+from ccert.tls.system_cas import is_no_cliques, is_system_file, system_cas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +56,16 @@ def server_context(config: Config, *, warn: bool) -> ServerContext:
             trust_server_ccerts=_SETTING[config.tls_trust_server_ccerts],
             verify_depth=config.smtpd_tls_ccert_verifydepth,
         )
+    public = [str(each.message) for each in caught if each.category is PublicCAWarning]
+    if public and config.require_trusted and not (config.allow_system_cas or narrowed(config)):
+        raise ConfigError(
+            f"require_trusted lets everybody in: {public[0]}: list the hosts of your peers as "
+            "relay_clientnames, or, if you mean it, --allow-system-cas"
+        )
     if warn:
         for warning in caught:
-            _log.warning("%s", warning.message)
+            if warning.category is not PublicCAWarning or not narrowed(config):
+                _log.warning("%s", warning.message)
         _warn_of_expiry(config.smtpd_tls_cert_file)
         stats = context.cert_store_stats()
         if stats["x509"] and not stats["x509_ca"]:

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 from ccert import _openssl
 from ccert.errors import ConfigError
 from ccert.tls.connection import guarded
-from ccert.tls.settings import VERIFY_MODES, check_settings, warn_of_many_anchors
+from ccert.tls.settings import (
+    VERIFY_MODES,
+    check_settings,
+    warn_of_many_anchors,
+    warn_of_public_anchors,
+)
 
 if TYPE_CHECKING:
     from ccert.tls.settings import ClientCerts, TrustServerCcerts
@@ -95,6 +100,7 @@ def attach(
 
     Warns:
         UserWarning: ``trust_server_ccerts`` together with more than 20 trusted CAs.
+        PublicCAWarning: ``trust_server_ccerts`` together with one of the system's CAs.
     """
     if not isinstance(context, ssl.SSLContext):
         raise TypeError(f"attach() takes an ssl.SSLContext, not {type(context).__name__}")
@@ -134,6 +140,7 @@ def install(
         anchors: how many CAs are trusted.
     """
     warn_of_many_anchors(trust_server_ccerts, anchors, stacklevel=4)
+    warn_of_public_anchors(trust_server_ccerts, context, stacklevel=4)
     with _lock:
         attachment = vars(context).get(_ATTRIBUTE) or _Attachment(
             ssl_ctx=_openssl.find_ssl_ctx(context),

@@ -17,18 +17,21 @@ __all__ = ["guarded", "inner_object"]
 
 
 class _Guarded:
-    """Decodes its peer's certificates without harm to other connections of the thread."""
+    """Decodes its peer's certificate without harm to other connections of the thread.
+
+    And returns it only if it is trusted, as ``ssl`` documents: with "ask" it need not be.
+    """
 
     def getpeercert(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
-        """Return {}, "not validated", for names that ssl cannot decode, where ssl raises.
+        """Return {} or None, "not validated", unless the certificate is trusted.
 
-        asyncio asks after each handshake and drops the connection if that raises: any client could
-        lose its mail by a name that is not UTF-8, also one whose certificate nobody trusts.
+        Likewise {} for names that ssl cannot decode, where ssl raises: asyncio asks after each
+        handshake and drops the connection if that raises.
         """
         method: Any = super().getpeercert  # type: ignore[misc] # of the ssl class
         nothing: dict[str, Any] | None = None if binary_form else {}
         try:
-            return decode(_inner(self), lambda: method(binary_form), nothing)
+            return decode(_inner(self), lambda: method(binary_form), nothing, verified=True)
         except (ssl.SSLError, UnicodeDecodeError):
             if binary_form:
                 raise
@@ -39,10 +42,12 @@ class _GuardedChains(_Guarded):
     """Likewise, where ``ssl`` tells chains, too: from Python 3.13 on."""
 
     def get_verified_chain(self) -> Any:  # noqa: ANN401 - ssl's own
-        return decode(_inner(self), super().get_verified_chain, [])  # type: ignore[misc] # likewise
+        method: Any = super().get_verified_chain  # type: ignore[misc] # likewise
+        return decode(_inner(self), method, [], verified=True)
 
     def get_unverified_chain(self) -> Any:  # noqa: ANN401 - ssl's own
-        return decode(_inner(self), super().get_unverified_chain, [])  # type: ignore[misc]
+        method: Any = super().get_unverified_chain  # type: ignore[misc]
+        return decode(_inner(self), method, [], verified=False)
 
 
 def _inner(tls: object) -> object:

@@ -64,6 +64,8 @@ class ServerContext(ssl.SSLContext):
 
     Warns:
         UserWarning: ``trust_server_ccerts`` together with more than 20 trusted CAs.
+        PublicCAWarning: ``trust_server_ccerts`` together with one of the system's CAs: every host
+            on the Internet is Trusted then, so check names.
     """
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> ServerContext:  # noqa: ANN401, D102, PYI034
@@ -122,7 +124,7 @@ class ServerContext(ssl.SSLContext):
     def get_ca_certs(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
         """Tell the trusted CAs, as ``ssl.SSLContext`` does."""
         method: Any = super().get_ca_certs
-        return _openssl.decode(None, lambda: method(binary_form), [])
+        return _openssl.decode(None, lambda: method(binary_form), [], verified=False)
 
     def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, value)

@@ -11,15 +11,18 @@ import time
 from typing import TYPE_CHECKING
 
 from ccert import _openssl
-from ccert.text import is_host_name, printable, xtext
+from ccert.names import is_host_name
+from ccert.text import printable, xtext
 from ccert.tls.connection import inner_object
 from ccert.tls.observation import observe
-from ccert.verdict import Trust, Verdict
+from ccert.verdict import Verdict
 
 if TYPE_CHECKING:
     import ssl
 
 __all__ = ["Peer", "Signature", "peer"]
+
+_MOST_OCTETS = 1500  # of the names in a policy request; Postfix breaks lines at 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +117,9 @@ class Peer(Verdict):
     def policy_attributes(self) -> dict[str, str]:
         """Return the TLS attributes that Postfix sends to a policy service, in its order.
 
-        Names are xtext-encoded (RFC 3461, section 4) and empty unless TRUSTED; fingerprints are
-        always there.  Source: postfix SMTPD_POLICY_README.
+        Subject and issuer are xtext-encoded (RFC 3461, section 4) and empty unless TRUSTED;
+        fingerprints are always there.  After Postfix's own comes ``ccert_names``: :attr:`names`,
+        separated by commas.  Source: postfix SMTPD_POLICY_README.
         """
         return {
             "ccert_subject": xtext(self.subject),
@@ -125,26 +129,13 @@ class Peer(Verdict):
             "encryption_protocol": self.protocol,
             "encryption_cipher": self.cipher,
             "encryption_keysize": str(self.cipher_bits),
+            "ccert_names": self._names_attribute(),
         }
 
-    def matches(self, name: str) -> bool:
-        """Tell whether a host name is one of the certificate's, as ``X509_check_host(3)`` does.
-
-        The subjectAltName's DNS names count, with wildcards for a whole label; the CN does not
-        (RFC 9525).  Never true unless TRUSTED: whoever signs a certificate writes any name into it.
-
-        Args:
-            name: such as "mx.partner.example"; IDNA's A-labels for others than ASCII.
-
-        Raises:
-            ValueError: this is no host name.  (OpenSSL would take ".example" for all below it.)
-        """
-        if not is_host_name(name):
-            raise ValueError(f"{name!r} is no host name")
-        if self.trust is not Trust.TRUSTED:
-            return False
-        leaf = _openssl.certificate(self.chain[0])
-        return _openssl.certificate_matches(leaf, name.encode("ascii"))
+    def _names_attribute(self) -> str:
+        """Return as many of the names as a line of the protocol may have, whole ones."""
+        text = ",".join(self.names)
+        return text if len(text) <= _MOST_OCTETS else text[: _MOST_OCTETS + 1].rpartition(",")[0]
 
 
 def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:

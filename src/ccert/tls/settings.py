@@ -6,7 +6,8 @@ import ssl
 import warnings
 from typing import Literal
 
-from ccert.errors import ConfigError
+from ccert.errors import ConfigError, PublicCAWarning
+from ccert.tls.system_cas import public_cas
 
 __all__ = [
     "VERIFY_MODES",
@@ -15,6 +16,7 @@ __all__ = [
     "check_effect_without_anchors",
     "check_settings",
     "warn_of_many_anchors",
+    "warn_of_public_anchors",
 ]
 
 ClientCerts = Literal["ask", "optional", "require"]
@@ -69,5 +71,23 @@ def warn_of_many_anchors(trust_server_ccerts: object, anchors: int, *, stackleve
         warnings.warn(
             f"trust_server_ccerts with {anchors} trusted CAs: a clique trusts a few, not the "
             "WebPKI, whose CAs issue such certificates to everybody",
+            stacklevel=stacklevel,
+        )
+
+
+def warn_of_public_anchors(
+    trust_server_ccerts: object, context: ssl.SSLContext, *, stacklevel: int
+) -> None:
+    """Warn, likewise, of a trusted CA that the system trusts as well: it certifies everybody."""
+    if trust_server_ccerts is not True:
+        return
+    if context.cert_store_stats()["x509"] > _CLIQUE_SIZE:  # which is warned of already
+        return
+    for name in public_cas(context)[:1]:
+        warnings.warn(
+            f"trust_server_ccerts with {name}, which is among the system's CAs: it certifies every "
+            "host on the Internet, and each of them is Trusted.  Check names, by Peer.matches() or "
+            "a NameTable",
+            PublicCAWarning,
             stacklevel=stacklevel,
         )

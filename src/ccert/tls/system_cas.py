@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import ssl
 from pathlib import Path
 
+from ccert import _openssl
 from ccert.errors import ConfigError
 
-__all__ = ["is_no_cliques", "is_system_file", "system_cas"]
+__all__ = ["is_no_cliques", "is_system_file", "public_cas", "system_cas"]
 
 _MANY = 50  # public programs have above a hundred, no clique has half of that
 
@@ -50,6 +52,39 @@ def is_system_file(path: str) -> bool:
         return True
     own = _cas(path)
     return any(theirs and len(own & theirs) >= len(theirs) / 2 for theirs in map(_cas, bundles))
+
+
+def public_cas(context: ssl.SSLContext) -> list[str]:
+    """Return the names of those CAs of a context that the system trusts, too.
+
+    A CA is known by subject and public key: there may be several certificates of one.
+    """
+    system = _system_identities()
+    return [
+        str(about["subject"][-1][0][1])
+        for about, der in zip(
+            context.get_ca_certs(), context.get_ca_certs(binary_form=True), strict=True
+        )
+        if _identity(der) in system
+    ]
+
+
+def _identity(der: bytes) -> bytes:
+    return _openssl.certificate_identity(_openssl.certificate(der))
+
+
+def _system_identities() -> frozenset[bytes]:
+    defaults = ssl.get_default_verify_paths()
+    bundles = _existing(defaults.cafile, defaults.openssl_cafile, *_BUNDLES)
+    paths = bundles or _existing(defaults.capath, defaults.openssl_capath, *_DIRECTORIES)
+    stamps = tuple((path, Path(path).stat().st_mtime_ns) for path in sorted(paths))
+    return _identities(stamps)
+
+
+@functools.lru_cache(maxsize=4)
+def _identities(stamps: tuple[tuple[str, int], ...]) -> frozenset[bytes]:
+    ders = frozenset[bytes]().union(*(_cas(path) for path, _ in stamps))
+    return frozenset(map(_identity, ders))
 
 
 def is_no_cliques(path: str) -> bool:
