@@ -56,6 +56,7 @@ typedef struct ccert_connection {
     bool refused;       /* closed, because its session must not resume here */
     bool finished;      /* the handshake */
     bool failed;        /* a fatal alert was sent or received */
+    bool cut;           /* the client ended the connection without close_notify */
     SSL_SESSION *spare; /* owned; a copy of the stored session, see ccert_session_keep() */
     /* session.c and verify.c: of the policy that answered, or that verified */
     bool trust_server_ccerts;

@@ -35,7 +35,9 @@
 
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/rand.h>
+#include <openssl/sslerr.h>
 
 /* A session holds the client's decoded chain, some 10 kB.  OpenSSL's own bound is 20480. */
 #define SESSION_CACHE_SIZE 2048
@@ -135,7 +137,10 @@ static bool frees_session_first(void)
  * has dropped cannot be stored again: it is marked. */
 static void spare(const SSL *ssl, ccert_connection *connection, const SSL_SESSION *session)
 {
-    if (!frees_session_first() || (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0)
+    const uint64_t options = SSL_get_options(ssl);
+
+    if ((options & SSL_OP_NO_TICKET) == 0
+        || (!frees_session_first() && (options & SSL_OP_IGNORE_UNEXPECTED_EOF) != 0))
         return;
     SSL_SESSION_free(connection->spare);
     connection->spare = SSL_SESSION_dup(session); /* NULL: the client shakes hands anew */
@@ -147,14 +152,16 @@ void ccert_session_keep(SSL *ssl, const ccert_connection *connection)
 {
     int shutdown = SSL_get_shutdown(ssl);
 
-    if ((shutdown & SSL_SENT_SHUTDOWN) != 0) /* libssl keeps it, or refuse() has removed it */
+    if (!connection->finished || connection->failed || connection->refused
+        || !is_at_home(ssl, connection))
         return;
-    if (!connection->finished || connection->failed || !is_at_home(ssl, connection)
-        || !SSL_is_init_finished(ssl)) /* an error whose alert did not get out */
+    if (!connection->cut
+        && ((shutdown & SSL_SENT_SHUTDOWN) != 0 /* libssl keeps it */
+            || !SSL_is_init_finished(ssl)))     /* an error whose alert did not get out */
         return;
     if (connection->spare != NULL)
         (void)SSL_CTX_add_session(connection->home, connection->spare); /* 0: it is still there */
-    else if (!frees_session_first())
+    if (!frees_session_first())
         SSL_set_shutdown(ssl, shutdown | SSL_SENT_SHUTDOWN);
 }
 
@@ -169,6 +176,18 @@ static void on_step(SSL *ssl, const ccert_context *context, ccert_connection *co
         connection->away = true;
 }
 
+/* on_alert - an end without close_notify is an error for OpenSSL 3, unless an option says
+ * otherwise; the option is Python's until 3.12 */
+static void on_alert(ccert_connection *connection, int alert)
+{
+    if (connection == NULL || alert >> 8 != SSL3_AL_FATAL)
+        return;
+    if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+        connection->cut = true;
+    else
+        connection->failed = true;
+}
+
 /* on_info - of an SSL, and of each SSL_CTX, for SSLs that were made elsewhere and switched to it */
 static void on_info(const SSL *const_ssl, int where, int result)
 {
@@ -180,8 +199,7 @@ static void on_info(const SSL *const_ssl, int where, int result)
         return;
     connection = ccert_connection_peek(ssl);
     if (where & SSL_CB_ALERT) {
-        if (connection != NULL && result >> 8 == SSL3_AL_FATAL)
-            connection->failed = true;
+        on_alert(connection, result);
         return;
     }
     context = ccert_context_peek(SSL_get_SSL_CTX(ssl));

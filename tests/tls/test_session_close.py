@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import select
 import socket
 import ssl
 import struct
@@ -198,8 +199,8 @@ def test_over_sockets(port, client, end):
         session = tls.session
         if end == "the server closes":
             tls.sendall(b"!")
-            with contextlib.suppress(OSError):
-                assert tls.recv(1) == b""
+            # not read: Python's clients forget a session that ends so (3.13)
+            assert select.select([tls], [], [], TIMEOUT)[0]
         elif end == "reset":
             tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         tls.close()
