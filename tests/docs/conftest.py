@@ -18,7 +18,8 @@ import pytest
 def files(host, clique, tmp_path, monkeypatch) -> Path:
     """A directory with the files that the pages speak of, to work in."""
     (tmp_path / "mx.pem").write_bytes(host.certfile.read_bytes() + host.keyfile.read_bytes())
-    (tmp_path / "clique-cas.pem").write_bytes(clique.root.pem)
+    for name in ("clique-cas.pem", "partner-cas.pem"):
+        (tmp_path / name).write_bytes(clique.root.pem)
     leaf = clique.leaf().sent[0]
     (tmp_path / "partner.pem").write_bytes(leaf.pem + leaf.key_pem)
     monkeypatch.chdir(tmp_path)

@@ -14,26 +14,65 @@ from serving import serving as mail_server
 from smtp_sessions import connected, serving
 
 import ccert
+from ccert.postfix.restrictions import Restrictions
 
 IDENTIFY = "docs/howto/identify.md"
 
 
-def test_by_name(example, host, clique):
-    """A member is let in by its name; another member, a stranger and nobody are not."""
-    code = block(IDENTIFY, "aiosmtpd")
-    with example(code) as server:
-        assert server.reply_to(host.client(clique.leaf(names=["mx.example"]))) == 250
-        assert server.reply_to(host.client(clique.leaf(names=["mx.other.example"]))) == 550
-        assert server.reply_to(host.client(clique.leaf(eku=[pki.EMAIL]))) == 550
+def test_by_name(example, files, host, clique):
+    """Listed hosts are let in; another member of the CA, a stranger and nobody are not."""
+    (files / "relay_clientnames").write_text(block(IDENTIFY, "names") + "mx.example OK\n")
+    with example(block(IDENTIFY, "aiosmtpd")) as server:
+        for name, code in (
+            ("mx.example", 250),
+            ("mx.partner.example", 250),
+            ("a.b.other.example", 250),
+            ("*.partner.example", 250),
+            ("mx.elsewhere.example", 554),
+            ("other.example", 554),
+        ):
+            assert server.reply_to(host.client(clique.leaf(names=[name]))) == code, name
+        assert (
+            server.reply_to(host.client(clique.leaf(eku=[pki.EMAIL], names=["mx.example"]))) == 554
+        )
         assert server.reply_to(None) == 530
         server.process.terminate()
         log = server.process.stderr.read()
-    assert server.delivered() == 1
+    assert server.delivered() == 4
     lines = re.findall(r"^Trusted TLS connection established from .*$", log, re.MULTILINE)
     group = re.compile(r"key-exchange \S+")  # its name depends on OpenSSL's age
     assert group.sub("", lines[0]) == group.sub("", block("docs/howto/log.md", "summary").strip())
     shown = block("docs/howto/log.md", "subject").strip()
     assert re.search(re.escape(shown).replace("…", "[0-9A-F:]{95}"), log)
+
+
+def test_matches(host, clique):
+    """The condition holds for the partner that it names, and not with the setting off."""
+    code = block(IDENTIFY, "matches").replace("...", "found.append(peer)")
+    chain = clique.leaf(names=["mx.partner.example"])
+    for setting in (False, True):
+        pair = pairs.handshake(host.context(chain, trust_server_ccerts=setting), host.client(chain))
+        names = {"ccert": ccert, "connection": pair.server.tls, "found": []}
+        exec(code, names)
+        assert bool(names["found"]) is setting
+
+
+def test_new_key(tmp_path, host, clique, caplog):
+    """The line about a new key names the old one and the new one; a known key gives none."""
+    chain = clique.leaf(names=["mx.partner.example"])
+    context = host.context(chain, trust_server_ccerts=True)
+    peer = ccert.peer(pairs.handshake(context, host.client(chain)).server.tls)
+    (tmp_path / "names").write_text("mx.partner.example OK\n")
+    old = ":".join(["AB"] * 32)
+    for key in (old, peer.pubkey_fingerprint):
+        (tmp_path / "keys").write_text(f"{key} mx.partner.example\n")
+        Restrictions(
+            relay_clientcerts=ccert.AccessTable(tmp_path / "keys"),
+            relay_clientnames=ccert.NameTable(tmp_path / "names"),
+        ).log_new_key(peer)
+    (line,) = (record.getMessage() for record in caplog.records)
+    shown = block(IDENTIFY, "new_key").strip()
+    assert line == shown.replace("4F:0C:…:A1", old).replace("9B:77:…:02", peer.pubkey_fingerprint)
 
 
 def test_by_public_key(files, host, clique):
@@ -68,18 +107,37 @@ def test_attach(files, host, clique):
 
 
 def test_observe(files, host, clique):
-    """The configuration observes: the log has the line shown, and mail comes in."""
-    (files / "ccert.cf").write_text(block("docs/howto/observe.md", "serve"))
+    """Observed, listed, switched on: the partner of the log is let in, a stranger is not."""
+    partner = host.client(clique.leaf(names=["mx.partner.example"]))
+    config = block("docs/howto/observe.md", "serve")
+    (files / "ccert.cf").write_text(config)
     options = ("--config", "ccert.cf", "--listen", "127.0.0.1:0")
     with mail_server(files / "maildir", *options) as server:
-        with server.client(host.client(clique.leaf())) as smtp:
+        with server.client(partner) as smtp:
             send(smtp)
         told = server.wait_for("trust_server_ccerts would make .*")[0]
         assert len(server.messages()) == 1
+        (files / "ccert.log").write_text("".join(server.lines))
     for page in ("docs/howto/observe.md", "docs/howto/log.md"):
         shown = block(page, "observed").strip()
-        pattern = re.escape(shown).replace("4F:0C:…", "[0-9A-F:]{95}")
-        assert re.fullmatch(pattern.replace(r"mx\.partner\.example", r"mx\.example"), told)
+        assert re.fullmatch(re.escape(shown).replace("4F:0C:…", "[0-9A-F:]{95}"), told)
+    subprocess.run(block("docs/howto/observe.md", "names"), shell=True, check=True)
+    assert (files / "relay_clientnames").read_text() == "mx.partner.example OK\n"
+    on = block("docs/howto/observe.md", "on")
+    (files / "ccert.cf").write_text(config.replace("tls_trust_server_ccerts = observe\n", on))
+    with mail_server(files / "maildir", *options) as server:
+        with server.client(partner) as smtp:
+            smtp.ehlo("client.example")
+            send(smtp)
+        for page in ("docs/howto/observe.md", "docs/howto/log.md"):
+            shown = block(page, "permitted").strip()
+            assert any(re.search(re.escape(shown), line) for line in server.lines) or (
+                server.wait_for(re.escape(shown))
+            )
+        with server.client(host.client(clique.leaf(names=["mx.stranger.example"]))) as smtp:
+            smtp.ehlo("x")
+            smtp.mail("a@stranger.example")
+            assert smtp.rcpt("b@mx.example")[0] == 554
 
 
 @pytest.mark.parametrize("name", ["asyncio", "uvloop", "trio", "threads"])

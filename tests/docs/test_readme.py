@@ -1,5 +1,6 @@
 """The README is short, and what it shows is so."""
 
+import re
 import subprocess
 
 import pairs
@@ -22,14 +23,17 @@ def test_warning_stands_on_top():
     assert 0 < text(PAGE).index("[!WARNING]") < text(PAGE).index("```")
 
 
-def test_aiosmtpd_example(example, host, clique):
-    """The example delivers mail of a serverAuth-only member, and refuses a stranger's."""
+def test_aiosmtpd_example(example, files, host, clique):
+    """The example delivers mail of a listed serverAuth-only host, and refuses others'."""
+    row = re.search(r"`(mx\.partner\.example OK)`", text(PAGE).replace("\n", " "))[1]
+    (files / "relay_clientnames").write_text(f"{row}\n")
     with example(block(PAGE, "aiosmtpd")) as server:
-        assert server.reply_to(host.client(clique.leaf())) == 250
-        assert (
-            server.reply_to(host.client(clique.leaf(start=-9 * pki.DAY, end=-2 * pki.DAY))) == 554
-        )
-        assert server.reply_to(None) == 530
+        partner = {"names": ["mx.partner.example"]}
+        assert server.reply_to(host.client(clique.leaf(**partner))) == 250
+        expired = clique.leaf(start=-9 * pki.DAY, end=-2 * pki.DAY, **partner)
+        other = clique.leaf(names=["mx.other.example"])
+        assert [server.reply_to(host.client(chain)) for chain in (expired, other)] == [554, 554]
+        assert server.reply_to(None) == 554
     assert server.delivered() == 1
 
 

@@ -35,8 +35,8 @@ class ServerContext(ssl.SSLContext):
 
     .. warning::
         ``client_certs="ask"``, the default, completes the handshake whatever the certificate, so
-        that no mail is lost.  ``getpeercert()`` and ``get_verified_chain()`` then return data of
-        untrusted certificates, too.  Ask :func:`ccert.peer` for the verdict.
+        that no mail is lost.  :func:`ccert.peer` returns the verdict.  ``getpeercert()`` and
+        ``get_verified_chain()`` return nothing of a certificate that is not trusted.
 
     Args:
         certfile: the server's certificate chain, PEM.

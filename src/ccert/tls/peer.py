@@ -56,8 +56,8 @@ class Peer(Verdict):
     """The verdict on a TLS client and the facts of its handshake; a value that outlives both.
 
     .. warning::
-        Decide by ``trust``, or by a fingerprint that you know.  With ``client_certs="ask"`` the
-        presence of a certificate says nothing, here and in ``ssl``'s own ``getpeercert()``.
+        Decide by ``trust`` and :attr:`names`, or by a fingerprint that you know.  With
+        ``client_certs="ask"`` the presence of a certificate says nothing.
 
     It has the attributes of :class:`Verdict`, and these:
 
