@@ -1,9 +1,9 @@
 /* ccert - every C name that Python may use.
  *
- * build_ffi.py makes cffi's cdef from this file, so it holds plain declarations only: no OpenSSL
- * struct, no number.  Functions return 1 on success and 0 on failure (reasons in OpenSSL's error
- * queue, see ccert_error) unless said otherwise.  _new and _get1 hand out something that the
- * caller owns and gives back with the matching _free; _get0 lends.
+ * build_ffi.py derives cffi's cdef from this file, so it contains plain declarations only: no
+ * OpenSSL structs or constants.  Functions return 1 on success and 0 on failure (the reason is in
+ * OpenSSL's error queue, see ccert_error) unless stated otherwise.  _new and _get1 return an object
+ * that the caller owns and frees with the matching _free; _get0 returns a borrowed one.
  */
 #ifndef CCERT_H
 #define CCERT_H
@@ -21,24 +21,24 @@ void ccert_header_version(unsigned int *major, unsigned int *minor);
 void ccert_library_version(unsigned int *major, unsigned int *minor);
 const char *ccert_library_name(void);
 const char *ccert_library_path(void);
-/* Takes the oldest entry off this thread's error queue and drops the others; 0: it was empty. */
+/* Reads the oldest entry of this thread's error queue and clears the queue; 0: it was empty. */
 int ccert_error(char *text, size_t size);
 
 /* -- the SSL_CTX behind a Python context (probe.c) -- */
 
 /* How many SSLs this thread has freed so far. */
 uint64_t ccert_probe_count(void);
-/* The SSL_CTX of the first SSL that this thread freed after that count and whose app_data was this
- * address; NULL: none, or too many were freed since. */
+/* The SSL_CTX of the first SSL with this app_data that this thread has freed since that count;
+ * NULL: none, or too many have been freed since. */
 SSL_CTX *ccert_probe_get0_ctx(uint64_t since, uintptr_t object);
 
-/* -- what hangs on an SSL_CTX (policy.c, context.c) -- */
+/* -- what ccert attaches to an SSL_CTX (policy.c, context.c) -- */
 
 typedef struct {
-    int trust_server_ccerts; /* verify serverAuth-only leaves as servers */
-    int observe;             /* only tell what that would change */
-    int ask;                 /* go on after a failed verification */
-    int verify_depth;        /* Postfix's: OpenSSL's is one more */
+    int trust_server_ccerts; /* verify serverAuth-only leaf certificates as a server's */
+    int observe;             /* only report what that would change */
+    int ask;                 /* continue the handshake after a failed verification */
+    int verify_depth;        /* as Postfix counts it; OpenSSL's value is one more */
 } ccert_settings;
 
 typedef struct {
@@ -46,12 +46,12 @@ typedef struct {
 } ccert_counters;
 
 int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings);
-int ccert_policy_renew(SSL_CTX *ctx); /* the same settings, no session */
+int ccert_policy_renew(SSL_CTX *ctx); /* same settings; earlier sessions do not resume */
 int ccert_policy_remove(SSL_CTX *ctx);
 int ccert_policy_counters(SSL_CTX *ctx, ccert_counters *counters);
 int ccert_send_ca_names(SSL_CTX *ctx);
 
-/* -- what is told of a certificate (verdict.c) -- */
+/* -- the verdict on a certificate (verdict.c) -- */
 
 enum ccert_trust { CCERT_ANONYMOUS, CCERT_UNTRUSTED, CCERT_TRUSTED };
 
@@ -75,10 +75,10 @@ void ccert_verdict_clear(ccert_verdict *verdict); /* frees what it owns, not its
 
 enum ccert_peer_result {
     CCERT_PEER_OK,
-    CCERT_PEER_UNKNOWN,     /* no attached context has seen a ClientHello of it */
+    CCERT_PEER_UNKNOWN,     /* no attached context has processed its ClientHello */
     CCERT_PEER_HANDSHAKING, /* not finished, or failed */
     CCERT_PEER_CLOSED,      /* we have sent close_notify */
-    CCERT_PEER_REFUSED,     /* closed: its session must not resume here (session.c) */
+    CCERT_PEER_REFUSED,     /* closed by ccert: its session must not resume here (session.c) */
     CCERT_PEER_ERROR        /* see ccert_error() */
 };
 
@@ -89,8 +89,8 @@ typedef struct {
 
 typedef struct {
     ccert_verdict verdict;
-    char error_issuer[256]; /* of the certificate at error_depth, if this handshake saw it */
-    int observed;           /* the policy is to observe, and there is a certificate */
+    char error_issuer[256]; /* of the certificate at error_depth, if this handshake verified it */
+    int observed;           /* the policy only observes, and the client sent a certificate */
     int certificates;       /* how many the client sent, leaf first */
     unsigned char **der;
     int *der_size;
@@ -102,7 +102,8 @@ typedef struct {
     char server_name[256];
 } ccert_peer;
 
-/* object: the address of the Python object around the SSL (SSL_get_app_data(3)), which lives. */
+/* object: the address of the Python object that wraps the SSL (SSL_get_app_data(3)).  The object
+ * must be alive. */
 enum ccert_peer_result ccert_peer_new(uintptr_t object, ccert_peer **out);
 void ccert_peer_free(ccert_peer *peer);
 
@@ -120,7 +121,7 @@ typedef struct ccert_pem ccert_pem;
 
 ccert_pem *ccert_pem_new(const char *text, size_t size); /* text must outlive it */
 void ccert_pem_free(ccert_pem *pem);
-/* *der is lent until the next call; nothing comes after a broken block. */
+/* *der is valid until the next call; a broken block ends the iteration. */
 enum ccert_pem_result ccert_pem_next(ccert_pem *pem, const unsigned char **der, size_t *size);
 
 /* -- verification without a connection (certificate.c, chain.c) -- */
@@ -134,12 +135,12 @@ void ccert_certificate_free(X509 *certificate);
 int ccert_certificate_lists_server_only(X509 *certificate);
 /* SHA-256 of subject and public key: equal for all certificates of one CA. */
 int ccert_certificate_identity(X509 *certificate, unsigned char out[32]);
-unsigned long ccert_certificate_subject_hash(X509 *certificate); /* openssl rehash's; 0: none */
+unsigned long ccert_certificate_subject_hash(X509 *certificate); /* openssl-rehash(1)'s; 0: none */
 int64_t ccert_certificate_expiry(const X509 *certificate); /* notAfter as a time_t; 0: unreadable */
 
 ccert_verifier *ccert_verifier_new(int verify_depth, int auth_level);
-/* As a connection's server verifies; NULL: it is unknown, or out of memory.  object: see peer.c's
- */
+/* Verifies as the server of this connection does; NULL: unknown connection, or out of memory.
+ * object: as for ccert_peer_new() */
 ccert_verifier *ccert_verifier_of(uintptr_t object);
 void ccert_verifier_free(ccert_verifier *verifier);
 int ccert_verifier_load(ccert_verifier *verifier, const char *cafile);

@@ -1,4 +1,4 @@
-/* certificate - what one certificate says, whether or not it came by a handshake. */
+/* certificate - read one certificate, whether or not it came from a handshake. */
 #include "internal.h"
 
 #include <time.h>
@@ -14,7 +14,7 @@ X509 *ccert_certificate_new(const unsigned char *der, size_t size)
     if (size > INT32_MAX)
         return NULL;
     certificate = d2i_X509(NULL, &at, (long)size);
-    if (certificate != NULL && at != der + size) { /* as libssl: nothing may follow */
+    if (certificate != NULL && at != der + size) { /* as in libssl: no trailing data */
         ERR_raise(ERR_LIB_SSL, SSL_R_CERT_LENGTH_MISMATCH);
         X509_free(certificate);
         certificate = NULL;
@@ -66,8 +66,8 @@ unsigned long ccert_certificate_subject_hash(X509 *certificate)
     return hash;
 }
 
-/* ccert_expiry - the certificate's notAfter as a time_t; 0 if it cannot be read.  Not timegm() nor
- * ASN1_TIME_diff(), which asks for the time of day: libc takes a lock for both. */
+/* ccert_expiry - the certificate's notAfter as a time_t; 0 if it cannot be read.  Avoids timegm()
+ * and ASN1_TIME_diff(), which reads the clock: libc takes a lock for both. */
 int64_t ccert_expiry(const X509 *certificate)
 {
     const struct tm epoch = {.tm_mday = 1, .tm_year = 70};

@@ -1,8 +1,8 @@
 /* chain - verify a client's chain without a connection, as a TLS server would.
  *
- * The X509_STORE_CTX is set up as libssl's ssl_verify_cert_chain() does for a server, and the
- * function that is called then is the one that SSL_CTX_set_cert_verify_callback() registers.  A
- * verifier may be used by many threads at once; it is only read, once its anchors are loaded.
+ * The X509_STORE_CTX is set up as libssl's ssl_verify_cert_chain() does for a server.  It is then
+ * passed to the function that policy.c registers with SSL_CTX_set_cert_verify_callback().  Many
+ * threads may use a verifier at once: after its anchors are loaded, it is read-only.
  */
 #include "internal.h"
 
@@ -13,7 +13,7 @@
 
 struct ccert_verifier {
     X509_STORE *store;
-    X509_VERIFY_PARAM *param; /* what an SSL's own says */
+    X509_VERIFY_PARAM *param; /* as an SSL's own */
     int auth_level;
 };
 
@@ -47,7 +47,7 @@ ccert_verifier *ccert_verifier_new(int verify_depth, int auth_level)
     return verifier;
 }
 
-/* verify_store - the one that libssl verifies the connection's peer with; the caller's own */
+/* verify_store - the store that libssl verifies the peer with; the caller owns the reference */
 static X509_STORE *verify_store(SSL *ssl)
 {
     X509_STORE *store = NULL; /* borrowed */
@@ -59,7 +59,7 @@ static X509_STORE *verify_store(SSL *ssl)
     return X509_STORE_up_ref(store) ? store : NULL;
 }
 
-/* ccert_verifier_of - shares the store and copies the rest: it may outlive the connection */
+/* ccert_verifier_of - shares the store and copies the rest, so it may outlive the connection */
 ccert_verifier *ccert_verifier_of(uintptr_t object)
 {
     const ccert_connection *connection = ccert_registry_get0(object); /* borrowed */
@@ -133,7 +133,7 @@ static int set_up(X509_STORE_CTX *sc, const ccert_verifier *verifier, int64_t at
 static int judge(X509_STORE_CTX *sc, bool trust_server_ccerts, X509 *leaf, ccert_verdict *verdict)
 {
     ccert_policy policy = {.trust_server_ccerts = trust_server_ccerts};
-    ccert_context context = {.policy = &policy}; /* this verification's own, counters and all */
+    ccert_context context = {.policy = &policy}; /* for this verification only, counters too */
     bool trusted = ccert_verify_callback(sc, &context) > 0;
     bool as_server = trusted && trust_server_ccerts && ccert_lists_server_only(leaf);
 
@@ -150,7 +150,7 @@ int ccert_verifier_verify(const ccert_verifier *verifier, int trust_server_ccert
              && X509_STORE_CTX_init(sc, verifier->store, chain[0], sent)
              && set_up(sc, verifier, at);
 
-    (void)ERR_set_mark(); /* an untrusted chain's reasons are of no use; see also verify.c */
+    (void)ERR_set_mark(); /* an untrusted chain's errors are not needed; see also verify.c */
     if (ok)
         ok = judge(sc, trust_server_ccerts != 0, chain[0], verdict);
     (void)ERR_pop_to_mark();

@@ -1,4 +1,4 @@
-/* connection - what ccert remembers of one SSL: made when a policy first has a say, freed with it.
+/* connection - ccert's record of one SSL: created when a policy first applies to it, freed with it.
  */
 #include "internal.h"
 
@@ -39,13 +39,13 @@ int ccert_connection_init(void)
     return ssl_index >= 0;
 }
 
-/* ccert_connection_peek - the SSL's record; NULL: no policy has had a say */
+/* ccert_connection_peek - the SSL's record; NULL: no policy has applied to it */
 ccert_connection *ccert_connection_peek(const SSL *ssl)
 {
     return SSL_get_ex_data(ssl, ssl_index);
 }
 
-/* ccert_connection_get0 - the SSL's record, made at the first call; NULL: out of memory */
+/* ccert_connection_get0 - the SSL's record, created at the first call; NULL: out of memory */
 ccert_connection *ccert_connection_get0(SSL *ssl)
 {
     ccert_connection *connection = ccert_connection_peek(ssl);

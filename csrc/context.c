@@ -1,10 +1,10 @@
-/* context - what hangs on an SSL_CTX: its policy, which handshakes may be reading, and counters.
+/* context - what ccert attaches to an SSL_CTX: its policy and counters.
  *
  * The ccert_context belongs to the SSL_CTX (ex_data), because connections may outlive every Python
- * object.  libssl reads callback and argument as two words, so both stay the same for the life of
- * the SSL_CTX and only the policy inside is exchanged, in one atomic step, while other threads
- * shake hands.  A replaced policy is freed once no callback is running: whoever enters later sees
- * the new one.
+ * object.  libssl reads a callback and its argument separately, so both stay the same for the
+ * lifetime of the SSL_CTX.  Only the policy inside is replaced, atomically, while handshakes in
+ * other threads may be reading it.  A replaced policy is freed once no callback is running: any
+ * callback that starts later sees the new policy.
  */
 #include "internal.h"
 
@@ -42,13 +42,13 @@ int ccert_context_init(void)
     return ctx_index >= 0;
 }
 
-/* ccert_context_peek - the SSL_CTX's own; NULL: ccert was never attached */
+/* ccert_context_peek - the SSL_CTX's ccert_context; NULL: ccert was never attached */
 ccert_context *ccert_context_peek(const SSL_CTX *ctx)
 {
     return SSL_CTX_get_ex_data(ctx, ctx_index);
 }
 
-/* ccert_context_get0 - the SSL_CTX's own, made at the first call; NULL: out of memory */
+/* ccert_context_get0 - the SSL_CTX's ccert_context, created at the first call; NULL: no memory */
 ccert_context *ccert_context_get0(SSL_CTX *ctx)
 {
     ccert_context *context = ccert_context_peek(ctx);
@@ -77,8 +77,8 @@ void ccert_policy_leave(ccert_context *context)
     atomic_fetch_sub(&context->readers, 1);
 }
 
-/* ccert_policy_publish - exchange the policy, which context takes; NULL detaches.  Callers take
- * turns (attachment.py). */
+/* ccert_policy_publish - replace the policy; the context takes ownership; NULL detaches.  Callers
+ * must not run concurrently (attachment.py holds a lock). */
 void ccert_policy_publish(ccert_context *context, ccert_policy *policy)
 {
     ccert_policy *old = atomic_exchange(&context->policy, policy);

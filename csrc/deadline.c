@@ -1,6 +1,6 @@
-/* deadline - let a session end before the first certificate of its chain does.
+/* deadline - make a session end before the first certificate of its chain expires.
  *
- * A session that nobody else has seen yet may be changed; one in the cache may not.
+ * A session may be changed as long as no other connection can see it; a cached one may not.
  */
 #include "internal.h"
 
@@ -9,19 +9,19 @@
 
 #define NO_EXPIRY INT64_MAX
 
-/* Equals no id context that a connection gets. */
+/* Differs from every id context that a connection gets. */
 static const unsigned char never_resumed[] = "ccert-never-resumed";
 
-/* ccert_session_void - a session that nobody finds */
+/* ccert_session_void - make sure that the session never resumes */
 int ccert_session_void(SSL_SESSION *session)
 {
     return SSL_SESSION_set1_id_context(session, never_resumed, sizeof(never_resumed));
 }
 
-/* ccert_session_shorten - let the session end before expiry, a time_t
+/* ccert_session_shorten - make the session end before expiry, a time_t
  *
- * A session's time-out counts whole seconds, and must not be 0: OpenSSL leaves that out of a
- * ticket, reads it back as 3, finds the ticket longer than announced and fails the handshake. */
+ * A session's timeout is in whole seconds and must not be 0: OpenSSL omits a 0 from the ticket,
+ * reads it back as 3, finds the ticket longer than announced, and fails the handshake. */
 int ccert_session_shorten(SSL_SESSION *session, int64_t expiry)
 {
     int64_t left = expiry - (int64_t)time(NULL) - 1;
@@ -48,7 +48,7 @@ int64_t ccert_session_expiry(SSL *ssl, SSL_SESSION *session)
     return leaf == NULL ? NO_EXPIRY : ccert_expiry(leaf);
 }
 
-/* ccert_session_has_ended - shorten() left a second to spare */
+/* ccert_session_has_ended - has it timed out?  ccert_session_shorten() left a second to spare */
 bool ccert_session_has_ended(const SSL_SESSION *session)
 {
 #if OPENSSL_VERSION_PREREQ(3, 3)

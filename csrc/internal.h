@@ -1,4 +1,4 @@
-/* internal - what the C files share with each other and the C tests, and Python never sees. */
+/* internal - declarations for the C files and the C tests; Python does not see them. */
 #ifndef CCERT_INTERNAL_H
 #define CCERT_INTERNAL_H
 
@@ -14,24 +14,24 @@
 
 #define CCERT_DIGEST_SIZE 32
 #define CCERT_INSTANCE_SIZE 16
-#define CCERT_NAME_SIZE (5 + TLSEXT_MAXLEN_host_name) /* of a server_name extension, at most */
+#define CCERT_NAME_SIZE (5 + TLSEXT_MAXLEN_host_name) /* largest server_name extension */
 
-/* One setting of one SSL_CTX.  Immutable once published. */
+/* The policy of one SSL_CTX.  Immutable once published. */
 typedef struct ccert_policy {
-    struct ccert_policy *retired; /* private: the next policy that waits to be freed */
-    unsigned char instance[CCERT_INSTANCE_SIZE]; /* random: no other policy's, in no process */
+    struct ccert_policy *retired;                /* private: the next policy to be freed */
+    unsigned char instance[CCERT_INSTANCE_SIZE]; /* random: unique, also across processes */
     bool trust_server_ccerts;
     bool observe;
     bool ask;
 } ccert_policy;
 
-/* All that ccert hangs on an SSL_CTX; freed with it. */
+/* All that ccert attaches to an SSL_CTX; freed with it. */
 typedef struct ccert_context {
     _Atomic(ccert_policy *) policy; /* NULL: detached */
     atomic_uint readers;            /* callbacks between enter and leave */
-    atomic_uint epoch;              /* session.c's: counted up, it ends all sessions */
+    atomic_uint epoch;              /* session.c: an increment ends all sessions */
     atomic_uint_fast64_t verified, trusted, trusted_as_server, untrusted;
-    /* private to context.c and policy.c, whose callers take turns */
+    /* private to context.c and policy.c, whose callers must not run concurrently */
     ccert_policy *retired;
     bool installed;
     uint64_t saved_options;
@@ -41,31 +41,31 @@ typedef struct ccert_context {
     int saved_depth;
 } ccert_context;
 
-/* What ccert remembers of one SSL; freed with it.  Written by the thread that performs the
- * handshake, read by peer.c when it is over. */
+/* ccert's record of one SSL; freed with it.  Written by the thread that performs the handshake,
+ * read by peer.c after the handshake. */
 typedef struct ccert_connection {
-    SSL *ssl;         /* connection.c; borrowed: its own */
-    uintptr_t object; /* connection.c; the address of Python's object around it */
+    SSL *ssl;         /* connection.c; the SSL of this record, borrowed */
+    uintptr_t object; /* connection.c; the address of the Python object that wraps it */
     /* session.c, when a ClientHello comes */
-    SSL_CTX *home;       /* borrowed; that it was made of and that answered, NULL: another did */
+    SSL_CTX *home;       /* borrowed; it made the SSL and answered; NULL: another answered */
     unsigned char *name; /* owned; the server_name extension, NULL: none */
     size_t name_size;
     unsigned char instance[CCERT_INSTANCE_SIZE]; /* of the policy that answered */
     /* session.c, in the course of the handshake */
-    bool away;          /* seen in another SSL_CTX than home: see session.c */
+    bool away;          /* seen in an SSL_CTX other than home: see session.c */
     bool refused;       /* closed, because its session must not resume here */
     bool finished;      /* the handshake */
     bool failed;        /* a fatal alert was sent or received */
     bool cut;           /* the client ended the connection without close_notify */
     SSL_SESSION *spare; /* owned; a copy of the stored session, see ccert_session_keep() */
-    /* session.c and verify.c: of the policy that answered, or that verified */
+    /* session.c and verify.c: from the policy that answered, later from the one that verified */
     bool trust_server_ccerts;
     bool observe;
     /* verify.c, when it verified a certificate of this handshake */
     bool verified;
-    bool swapped; /* it asked for a server's chain */
+    bool swapped; /* as a server's chain */
     int error_depth;
-    char *error_issuer; /* owned; of the certificate there, NULL: it is trusted */
+    char *error_issuer; /* owned; of the certificate at error_depth; NULL: it is trusted */
     int64_t expiry;     /* time_t of the first notAfter in the chain */
 } ccert_connection;
 

@@ -1,4 +1,4 @@
-/* library - the OpenSSL that this extension runs on: version, place, errors, start-up. */
+/* library - the OpenSSL that this extension runs on: version, path, errors, initialization. */
 #define _GNU_SOURCE /* dladdr */
 #include "internal.h"
 

@@ -1,7 +1,7 @@
-/* peer - gather everything about a finished handshake, once, into one struct of its own.
+/* peer - gather everything about a finished handshake, once, into a struct of its own.
  *
- * Signature details are Postfix's (tls_misc.c of 3.10), so that log lines compare equal.  Runs
- * under an error-queue mark: looking at a strange certificate must not disturb another connection
+ * Signature details follow Postfix (tls_misc.c of 3.10), so that log lines compare equal.  Runs
+ * under an error-queue mark: inspecting a malformed certificate must not affect another connection
  * of this thread.
  */
 #include "internal.h"
@@ -31,7 +31,7 @@ static int add_certificate(const X509 *certificate, ccert_peer *peer)
     return 1;
 }
 
-/* gather_chain - on a server SSL_get_peer_cert_chain() leaves out the leaf */
+/* gather_chain - on a server, SSL_get_peer_cert_chain() omits the leaf */
 static int gather_chain(SSL *ssl, const X509 *leaf, ccert_peer *peer)
 {
     const STACK_OF(X509) *others = SSL_get_peer_cert_chain(ssl); /* borrowed */
@@ -47,8 +47,8 @@ static int gather_chain(SSL *ssl, const X509 *leaf, ccert_peer *peer)
     return 1;
 }
 
-/* A resumed session did not meet the callback, but by its id context it was made under the policy
- * that answered this ClientHello (session.c): the leaf tells what the callback said. */
+/* Resumption skips the verify callback, but the id context ensures that the session was made under
+ * the policy that answered this ClientHello (session.c), so the leaf shows what was decided. */
 static bool trusted_as_server(SSL *ssl, X509 *leaf, const ccert_connection *connection)
 {
     if (connection->verified)
@@ -57,7 +57,7 @@ static bool trusted_as_server(SSL *ssl, X509 *leaf, const ccert_connection *conn
            && ccert_lists_server_only(leaf);
 }
 
-/* Without a certificate SSL_get_verify_result() says X509_V_OK, which is not trust. */
+/* Without a certificate, SSL_get_verify_result() returns X509_V_OK, which does not mean trust. */
 static int gather_verdict(SSL *ssl, const ccert_connection *connection, ccert_peer *peer)
 {
     X509 *leaf = SSL_get0_peer_certificate(ssl); /* borrowed */
@@ -74,7 +74,7 @@ static int gather_verdict(SSL *ssl, const ccert_connection *connection, ccert_pe
 
 /* -- protocol -- */
 
-/* signature - by whose key and with which digest; nid: of the digest */
+/* signature - describe a signature made with this key; nid: of its digest */
 static void signature(const EVP_PKEY *key, int nid, ccert_signature *out)
 {
     int id = key == NULL ? NID_undef : EVP_PKEY_get_id(key);
@@ -82,7 +82,7 @@ static void signature(const EVP_PKEY *key, int nid, ccert_signature *out)
     if (id == NID_undef)
         return;
     if (id == EVP_PKEY_RSA) {
-        copy(out->name, sizeof(out->name), "RSA-PSS"); /* TLS 1.3 has no other */
+        copy(out->name, sizeof(out->name), "RSA-PSS"); /* TLS 1.3 has no other for RSA */
         out->bits = EVP_PKEY_get_bits(key);
     } else if (id == EVP_PKEY_EC) {
         copy(out->name, sizeof(out->name), "ECDSA");
@@ -92,11 +92,11 @@ static void signature(const EVP_PKEY *key, int nid, ccert_signature *out)
         copy(out->name, sizeof(out->name), EVP_PKEY_get0_type_name(key));
     else
         copy(out->name, sizeof(out->name), OBJ_nid2sn(EVP_PKEY_type(id)));
-    if (nid != NID_undef) /* Ed25519, Ed448: no digest before the signature */
+    if (nid != NID_undef) /* Ed25519, Ed448: no separate digest */
         copy(out->digest, sizeof(out->digest), OBJ_nid2sn(nid));
 }
 
-/* gather_tls13 - TLS 1.2 has its key exchange in the cipher's name; resumption uses no signature */
+/* gather_tls13 - in TLS 1.2, the cipher name has the key exchange; resumption uses no signature */
 static void gather_tls13(SSL *ssl, ccert_peer *peer)
 {
     const X509 *leaf = SSL_get0_peer_certificate(ssl); /* borrowed */
@@ -120,8 +120,8 @@ static void gather_tls13(SSL *ssl, ccert_peer *peer)
     signature(X509_get0_pubkey(leaf), nid, &peer->client_signature);
 }
 
-/* gather_protocol - the session keeps the client's name only if an sni_callback accepted it.  A
- * client that has authenticated anew since the resumption has a verdict of this handshake. */
+/* gather_protocol - the session keeps the server name only if an sni_callback accepted it.  If the
+ * client authenticated after resumption (post-handshake), the verdict is this connection's own. */
 static void gather_protocol(SSL *ssl, const ccert_connection *connection, ccert_peer *peer)
 {
     const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl); /* borrowed */
@@ -138,8 +138,8 @@ static void gather_protocol(SSL *ssl, const ccert_connection *connection, ccert_
 
 /* -- what Python calls -- */
 
-/* is_finished - is the handshake over?  SSL_is_init_finished() says no again while half a
- * KeyUpdate, or the first octets of any other message after the handshake, are there. */
+/* is_finished - is the handshake over?  SSL_is_init_finished() returns 0 again while a KeyUpdate or
+ * another post-handshake message has been read only in part. */
 static bool is_finished(const SSL *ssl)
 {
     OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
@@ -173,7 +173,7 @@ enum ccert_peer_result ccert_peer_new(uintptr_t object, ccert_peer **out)
         return CCERT_PEER_ERROR;
     (void)ERR_set_mark();
     if (!gather_verdict(connection->ssl, connection, peer)) {
-        (void)ERR_clear_last_mark(); /* the reason is for ccert_error() */
+        (void)ERR_clear_last_mark(); /* keep the reason for ccert_error() */
         ccert_peer_free(peer);
         return CCERT_PEER_ERROR;
     }
@@ -198,8 +198,8 @@ void ccert_peer_free(ccert_peer *peer)
 /* ccert_decoding_begin - before ssl decodes a peer's certificate
  *
  * Python promises that a certificate that it returns has been verified; with "ask" it may not be.
- * On an empty queue there is nothing to mark, and popping "to the mark" empties it: what is wanted,
- * so neither result needs a look. */
+ * With an empty queue there is nothing to mark, and popping to the mark empties the queue, as
+ * intended.  So neither return value needs checking. */
 int ccert_decoding_begin(uintptr_t object, int verified)
 {
     const ccert_connection *connection = ccert_registry_get0(object); /* borrowed */

@@ -1,8 +1,8 @@
 /* pem - find the certificates in PEM text as OpenSSL's own loaders do.
  *
- * Which block is the leaf must not depend on whose parser reads the file: what OpenSSL takes for a
- * certificate counts, what it passes over does not, and where it gives up so do we.  Only the DER
- * is wanted here; whether it can be decoded is a question for later.
+ * Which block is the leaf must not depend on the parser: a block counts if OpenSSL takes it for a
+ * certificate, and is skipped if OpenSSL skips it; reading ends where OpenSSL gives up.  This file
+ * only extracts the DER; the caller decodes it.
  */
 #include "internal.h"
 
@@ -14,7 +14,7 @@
 
 struct ccert_pem {
     BIO *bio;
-    unsigned char *der; /* the block that was found last */
+    unsigned char *der; /* of the last block found */
     bool over;
 };
 
@@ -41,14 +41,14 @@ void ccert_pem_free(ccert_pem *pem)
     free(pem);
 }
 
-/* without_trust - how much of a TRUSTED CERTIFICATE block is the certificate */
+/* without_trust - the size of the certificate within a TRUSTED CERTIFICATE block */
 static long without_trust(const unsigned char *der, long size)
 {
     const unsigned char *end = der;
     X509 *certificate = d2i_X509(NULL, &end, size);
 
     if (certificate == NULL)
-        return size; /* whoever decodes it will say why */
+        return size; /* decoding it later reports the reason */
     X509_free(certificate);
     return (long)(end - der);
 }

@@ -1,4 +1,4 @@
-/* policy - install and remove what decides about an SSL_CTX's clients. */
+/* policy - install and remove the policy that decides about an SSL_CTX's clients. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <openssl/rand.h>
 #include <openssl/sslerr.h>
 
-#define MOST_NAMES 60000 /* octets; TLS allows 65535, and there is more in the message */
+#define MOST_NAMES 60000 /* octets; TLS allows 65535 for these and other extensions */
 
 static ccert_policy *policy_new(bool trust_server_ccerts, bool observe, bool ask)
 {
@@ -45,13 +45,13 @@ int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
         context->installed = true;
     }
     ccert_policy_publish(context, policy);
-    SSL_CTX_set_verify_depth(ctx, settings->verify_depth + 1); /* as Postfix's tls_server.c */
+    SSL_CTX_set_verify_depth(ctx, settings->verify_depth + 1); /* as in Postfix's tls_server.c */
     SSL_CTX_set_cert_verify_callback(ctx, ccert_verify_callback, context);
     ccert_session_flush(ctx);
     return 1;
 }
 
-/* ccert_policy_renew - what decides has changed, but not the settings: no session resumes */
+/* ccert_policy_renew - the CAs have changed: keep the settings, but let no session resume */
 int ccert_policy_renew(SSL_CTX *ctx)
 {
     ccert_context *context = ccert_context_peek(ctx);
@@ -72,8 +72,9 @@ int ccert_policy_renew(SSL_CTX *ctx)
 
 /* ccert_policy_remove - back to stock OpenSSL
  *
- * The callbacks stay and, without a policy, do what OpenSSL does without them: libssl may look at
- * a callback twice, once for NULL and once to call it, while another thread shakes hands. */
+ * The callbacks stay installed and, without a policy, do what OpenSSL does by default.  Removing
+ * them would be a race: during a handshake in another thread, libssl may read a callback twice,
+ * once to compare it with NULL and once to call it. */
 int ccert_policy_remove(SSL_CTX *ctx)
 {
     ccert_context *context = ccert_context_get0(ctx);
@@ -98,9 +99,9 @@ static int encoded_size(const STACK_OF(X509_NAME) * names)
     return size;
 }
 
-/* ccert_send_ca_names - name the store's certificates in the CertificateRequest, each name once
+/* ccert_send_ca_names - list the store's subject names in the CertificateRequest, each once
  *
- * Not SSL_load_client_CA_file(): it passes over TRUSTED CERTIFICATE blocks. */
+ * Does not use SSL_load_client_CA_file(), which skips TRUSTED CERTIFICATE blocks. */
 int ccert_send_ca_names(SSL_CTX *ctx)
 {
     STACK_OF(X509) *anchors = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(ctx));
@@ -130,6 +131,6 @@ int ccert_send_ca_names(SSL_CTX *ctx)
         sk_X509_NAME_pop_free(names, X509_NAME_free);
         return 0;
     }
-    SSL_CTX_set_client_CA_list(ctx, names); /* takes it */
+    SSL_CTX_set_client_CA_list(ctx, names); /* takes ownership */
     return 1;
 }

@@ -1,13 +1,13 @@
-/* probe - find the SSL_CTX behind a Python context, without knowing how Python's objects look.
+/* probe - find the SSL_CTX behind a Python context, without knowing the layout of Python's objects.
  *
- * Python makes a TLS object of the context and drops it again; OpenSSL calls the free_func of
- * every ex_data index with its SSL (connection.c registers ours), whose app_data CPython pointed
- * at that object.  If no SSL shows up, Python's ssl uses another copy of OpenSSL: the only proof
- * that counts, because two copies may well be of one version.
+ * The Python side makes a TLS object from the context and drops it again.  OpenSSL then calls the
+ * free_func of every ex_data index (connection.c registers ours) with the object's SSL, whose
+ * app_data CPython has set to the object.  If no SSL shows up, Python's ssl module uses another
+ * copy of OpenSSL.  Comparing versions would not prove it: two copies may have the same version.
  *
- * Each thread notes the SSLs that it frees, as plain values: nothing here is armed, is owned by
- * anybody, or is ever dereferenced, so that an exception out of a signal handler may end the
- * Python side between any two steps.
+ * Each thread records the SSLs that it frees as plain values.  They need no cleanup and are never
+ * dereferenced, so an exception from a signal handler may end the Python side between any two
+ * steps.
  */
 #include "internal.h"
 
@@ -15,7 +15,7 @@
 
 static _Thread_local struct {
     uintptr_t object;
-    SSL_CTX *ctx; /* borrowed, and perhaps gone: the caller's context keeps the one it wants */
+    SSL_CTX *ctx; /* borrowed, perhaps freed; the caller's context keeps the right one alive */
 } notes[NOTES];
 static _Thread_local uint64_t freed;
 

@@ -1,12 +1,13 @@
-/* registry - find ccert's record of a connection by the address of Python's object around its SSL.
+/* registry - find ccert's record of a connection by the address of the Python object of its SSL.
  *
- * CPython points each SSL's app_data at its own object (SSL_get_app_data(3)), but nothing leads
- * back.  So the handshake, which knows the SSL, enters the pair here, and the SSL's end removes
- * it: SSL_free() is called by the object's destructor, before its address can be used again.
+ * CPython sets each SSL's app_data to its own object (SSL_get_app_data(3)), but there is no way
+ * from the object to the SSL.  So the handshake, which knows the SSL, adds the pair here, and the
+ * end of the SSL removes it: the object's destructor calls SSL_free() before the object's address
+ * can be reused.
  *
- * A hash table without locks.  Slots are never freed, only emptied and filled again, so a walk
- * along a bucket needs no protection; there are as many as there were connections at one time.
- * Whoever looks for an object keeps it alive, so that nobody removes its pair meanwhile.
+ * This is a hash table without locks.  Slots are never freed, only emptied and reused, so walking a
+ * bucket needs no protection; a bucket has as many slots as it held connections at one time.  The
+ * caller of a lookup keeps the object alive, so its pair is not removed meanwhile.
  */
 #include "internal.h"
 
@@ -14,7 +15,7 @@
 
 #define BUCKET_BITS 13
 
-/* No object's address: */
+/* Never the address of an object: */
 #define EMPTY ((uintptr_t)0)
 #define BEING_FILLED ((uintptr_t)1)
 
@@ -47,14 +48,14 @@ static void fill(slot *at, ccert_connection *connection)
     atomic_store(&at->object, connection->object);
 }
 
-/* ccert_registry_add - 0: out of memory.  Should an SSL outlive its object, and a new object have
- * the old one's address, the new one's connection counts. */
+/* ccert_registry_add - 0: out of memory.  If an SSL outlives its object, and a new object has the
+ * same address, the new object's connection replaces the old one. */
 int ccert_registry_add(ccert_connection *connection)
 {
     _Atomic(slot *) *bucket = bucket_of(connection->object);
     slot *at;
 
-    if (connection->object <= BEING_FILLED) /* not CPython's: nobody will ask */
+    if (connection->object <= BEING_FILLED) /* not CPython's: never looked up */
         return 1;
     at = find(connection->object);
     if (at != NULL) {

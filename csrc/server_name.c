@@ -1,10 +1,10 @@
-/* server_name - the name that the client asks for, as it stands in its ClientHello. */
+/* server_name - the server name that the client sent in its ClientHello. */
 #include "internal.h"
 
 #include <string.h>
 
-/* ccert_server_name_keep - the server_name extension as the client sent it; one that is larger than
- * a name can be is refused, as libssl would later */
+/* ccert_server_name_keep - store the server_name extension as the client sent it; refuse one that
+ * is too large for a host name, as libssl would later */
 int ccert_server_name_keep(SSL *ssl, ccert_connection *connection)
 {
     const unsigned char *name; /* borrowed */
@@ -23,18 +23,17 @@ int ccert_server_name_keep(SSL *ssl, ccert_connection *connection)
     return 1;
 }
 
-/* ccert_server_name_kept - is the name that counts in the end the one that the first ClientHello
- * had?
+/* ccert_server_name_kept - is the final server name the one that ccert_server_name_keep() stored?
  *
- * Encodes it again as the extension was: one host_name (RFC 6066, 3), OpenSSL takes nothing else.
- */
+ * Encodes the final name as an extension again: one host_name (RFC 6066, 3), as OpenSSL accepts
+ * nothing else. */
 bool ccert_server_name_kept(SSL *ssl, const ccert_connection *connection)
 {
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name); /* borrowed */
     size_t size = name == NULL ? 0 : strlen(name);
     unsigned char head[5];
 
-    if (SSL_version(ssl) < TLS1_3_VERSION) /* there is one only */
+    if (SSL_version(ssl) < TLS1_3_VERSION) /* there is only one ClientHello */
         return true;
     if (name == NULL)
         return connection->name_size == 0;

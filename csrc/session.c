@@ -1,35 +1,36 @@
 /* session - when may a session resume?
  *
- * Resumption skips verification and brings the stored verdict along (CVE-2025-23419 is of this
- * class).  The rule: a session resumes only if a full handshake at this moment would be judged by
- * the same instance of the same policy, for the same name, in the same SSL_CTX, before the first
- * certificate of its chain expires.  In doubt it does not.  The rule holds at these places:
+ * Resumption skips verification and reuses the stored verdict (CVE-2025-23419 is an example of what
+ * can go wrong).  The rule: a session resumes only if a full handshake at this moment would be
+ * judged by the same instance of the same policy, for the same server name, in the same SSL_CTX,
+ * and before the first certificate of its chain expires.  In doubt, it does not resume.  The rule
+ * is enforced at these places:
  *
- * 1. Before libssl looks for a session (client_hello callback).  The id context is a digest of the
- *    policy's instance, of what the connection itself verifies by (it keeps what the SSL_CTX said
- *    when it was made), and of the server_name extension.  A session is filed under it and found
- *    by it.  Where the SSL_CTX that answers is not the one that the connection was made of, whose
- *    sessions libssl uses, the id context is random and finds nothing.
- * 2. At each step of the handshake (info callback).  A connection that is in another SSL_CTX than
- *    it was made of, by an sni_callback or by assignment, leaves no session.
- * 3. When a certificate has been verified (ccert_session_limit).  There is no session of one that
- *    is not trusted, that another policy verified than answered the ClientHello, or that comes
- *    with so large a chain that many would fill the memory.  With TLS 1.2 a session ends before
- *    its chain.
+ * 1. Before libssl looks for a session (client_hello callback).  The session id context is a digest
+ *    of the policy's instance, of the connection's own verify settings (copied from the SSL_CTX
+ *    when the connection was made), and of the server_name extension.  Sessions are stored and
+ *    looked up by it.  If the SSL_CTX that answers is not the one that the connection was made
+ *    from, whose sessions libssl uses, the id context is random and matches nothing.
+ * 2. At each step of the handshake (info callback).  If an sni_callback or an assignment has moved
+ *    the connection to another SSL_CTX than it was made from, it leaves no session.
+ * 3. When a certificate has been verified (ccert_session_limit).  There is no session if the
+ *    certificate is not trusted, if the policy that verified it is not the one that answered the
+ *    ClientHello, or if its chain is so large that many such chains would exhaust the memory.  With
+ *    TLS 1.2, the session's timeout is shortened here, to end before the chain expires.
  * 4. Before a ticket is made, and before a session is stored, which libssl leaves to us.  With TLS
- *    1.3 a session ends before its chain from here on: each resumption makes a new ticket with a
- *    new start, so the deadline travels in the session itself.
- * 5. At the end of the handshake (info callback).  libssl has decided about resumption before the
+ *    1.3, the timeout is shortened here: each resumption makes a new ticket with a new start time,
+ *    so the session carries the deadline itself.
+ * 5. At the end of the handshake (info callback).  libssl decides about resumption before the
  *    sni_callback, before a second ClientHello (after a HelloRetryRequest) and before the client's
- *    last message, which may be long in coming.  If the rule does not hold any longer, or the
- *    client changed the name in its second ClientHello, which RFC 8446 forbids, the connection is
- *    closed: Python reads an end and cannot write.
- * 6. When the connection is freed.  libssl drops the session of a connection that was not shut
- *    down, and most servers just close.  It is kept if the handshake had finished and no fatal
- *    alert came or went.
+ *    last message, which may come much later.  If the rule no longer holds, or the client changed
+ *    the server name in its second ClientHello, which RFC 8446 forbids, the connection is closed:
+ *    Python reads EOF and cannot write.
+ * 6. When the connection is freed (ccert_session_keep).  libssl drops the session of a connection
+ *    that was not shut down, and most servers just close.  We keep it if the handshake had finished
+ *    and no fatal alert was sent or received.
  *
- * Sessions are kept in memory and tickets refer to them, one for each connection: cheaper than
- * CPython's two self-contained tickets, and they can be flushed.
+ * Sessions are kept in memory, and each connection gets one ticket, which refers to its session.
+ * This is cheaper than CPython's two self-contained tickets, and the sessions can be flushed.
  */
 #include "internal.h"
 
@@ -39,16 +40,17 @@
 #include <openssl/rand.h>
 #include <openssl/sslerr.h>
 
-/* A session holds the client's decoded chain, some 10 kB.  OpenSSL's own bound is 20480. */
+/* A session holds the client's decoded chain, about 10 kB.  OpenSSL's default is 20480. */
 #define SESSION_CACHE_SIZE 2048
 
 /* -- does the rule hold? -- */
 
-/* was_made_of - is this the ccert_context of the SSL_CTX that the SSL was made of?
+/* was_made_of - is this the ccert_context of the SSL_CTX that the SSL was made from?
  *
- * libssl has no getter for that.  But SSL_new() copies the argument of a callback that nobody uses,
- * and SSL_set_SSL_CTX() leaves it: ccert_session_configure() puts the ccert_context there.  The
- * pointer may be anybody's, so it is compared and not followed. */
+ * libssl has no getter for that.  But SSL_new() copies the argument of the record padding callback,
+ * which CPython does not use, and SSL_set_SSL_CTX() leaves it unchanged.  ccert_session_configure()
+ * puts the ccert_context there.  The argument may also come from elsewhere, so it is only compared,
+ * never dereferenced. */
 static bool was_made_of(const SSL *ssl, const ccert_context *context)
 {
     return context != NULL && SSL_get_record_padding_callback_arg(ssl) == context;
@@ -76,7 +78,7 @@ static bool is_at_home(const SSL *ssl, const ccert_connection *connection)
            && SSL_get_SSL_CTX(ssl) == connection->home;
 }
 
-/* rule_holds - but for the time, which the session itself keeps */
+/* rule_holds - except for the expiry, which the session's timeout enforces */
 static bool rule_holds(SSL *ssl, const ccert_connection *connection)
 {
     return is_at_home(ssl, connection) && is_current(ssl, connection)
@@ -85,15 +87,15 @@ static bool rule_holds(SSL *ssl, const ccert_connection *connection)
 
 /* -- 2. at each step, 5. at the end of the handshake -- */
 
-/* leave_no_session - of a connection whose session is still its own.  With TLS 1.2 a session
- * without an id does not get into the cache. */
+/* leave_no_session - for a connection that does not share its session.  With TLS 1.2, a session
+ * without an id is not cached. */
 static int leave_no_session(SSL *ssl)
 {
     SSL_SESSION *session = SSL_get_session(ssl); /* borrowed */
 
     if (SSL_version(ssl) >= TLS1_3_VERSION)
         return SSL_set_num_tickets(ssl, 0);
-    if (session == NULL || SSL_session_reused(ssl)) /* not there yet; others' too, see refuse() */
+    if (session == NULL || SSL_session_reused(ssl)) /* none yet, or shared: see refuse() */
         return 1;
     return ccert_session_void(session)
            && SSL_SESSION_set1_id(session, (const unsigned char *)"", 0);
@@ -102,15 +104,15 @@ static int leave_no_session(SSL *ssl)
 static void refuse(SSL *ssl, ccert_connection *connection)
 {
     SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    (void)leave_no_session(ssl); /* it cannot do more */
+    (void)leave_no_session(ssl); /* nothing more can be done */
     if (connection == NULL)
         return;
     connection->refused = true;
     if (connection->home == NULL || !SSL_session_reused(ssl))
         return;
-    (void)SSL_CTX_remove_session(connection->home, SSL_get_session(ssl)); /* 0: it is not there */
-    /* A ticket cannot be removed, and its owner would offer it again and again.  Names have come
-     * to lead elsewhere, so all sessions end. */
+    (void)SSL_CTX_remove_session(connection->home, SSL_get_session(ssl)); /* 0: not cached */
+    /* A ticket cannot be revoked, and the client would offer it again and again.  The server name
+     * now selects another SSL_CTX, so all sessions end. */
     if (!is_at_home(ssl, connection))
         atomic_fetch_add(&ccert_context_peek(connection->home)->epoch, 1);
 }
@@ -169,7 +171,7 @@ static void on_step(SSL *ssl, const ccert_context *context, ccert_connection *co
 {
     if (was_made_of(ssl, context) && (connection == NULL || !connection->away))
         return;
-    (void)leave_no_session(ssl); /* else on_new_ticket and refuse() see to it */
+    (void)leave_no_session(ssl); /* if it fails, on_new_ticket and refuse() do it */
     if (connection == NULL)
         connection = ccert_connection_get0(ssl); /* so that peer.c finds it */
     if (connection != NULL)
@@ -188,10 +190,11 @@ static void on_alert(ccert_connection *connection, int alert)
         connection->failed = true;
 }
 
-/* on_info - of an SSL, and of each SSL_CTX, for SSLs that were made elsewhere and switched to it */
+/* on_info - the info callback of our SSLs, and of each SSL_CTX, for SSLs that were made from
+ * another SSL_CTX and switched to it */
 static void on_info(const SSL *const_ssl, int where, int result)
 {
-    SSL *ssl = (SSL *)(uintptr_t)const_ssl; /* the signature is older than what callbacks may do */
+    SSL *ssl = (SSL *)(uintptr_t)const_ssl; /* const for historical reasons only */
     ccert_connection *connection;           /* borrowed */
     ccert_context *context;                 /* borrowed */
 
@@ -204,7 +207,7 @@ static void on_info(const SSL *const_ssl, int where, int result)
     }
     context = ccert_context_peek(SSL_get_SSL_CTX(ssl));
     if (connection == NULL && (context == NULL || atomic_load(&context->policy) == NULL))
-        return; /* none of ours */
+        return; /* not ours */
     if (where & SSL_CB_LOOP)
         on_step(ssl, context, connection);
     else if (!may_stand(ssl, connection))
@@ -232,7 +235,7 @@ static int id_context(SSL *ssl, ccert_context *context, const ccert_connection *
 {
     id_material material;
 
-    memset(&material, 0, offsetof(id_material, name)); /* no padding here, but nobody need know */
+    memset(&material, 0, offsetof(id_material, name)); /* the digest would cover any padding */
     memcpy(material.instance, connection->instance, CCERT_INSTANCE_SIZE);
     material.epoch = atomic_load(&context->epoch);
     material.flags = X509_VERIFY_PARAM_get_flags(SSL_get0_param(ssl));
@@ -266,7 +269,7 @@ static int answer(SSL *ssl, ccert_context *context, const ccert_policy *policy)
 
 static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
-    ccert_context *context = arg; /* NULL only if somebody attaches amid a handshake */
+    ccert_context *context = arg; /* NULL only if ccert is attached during a handshake */
     const ccert_policy *policy;
     int ok;
 
@@ -283,10 +286,10 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 
 /* -- 3. when a certificate has been verified, 4. before a ticket is made or a session stored -- */
 
-/* ccert_session_limit - called by the verify callback: what may become of this session?
+/* ccert_session_limit - called by the verify callback: limit or drop this session
  *
- * With TLS 1.3 the session may be in use elsewhere (post-handshake authentication), so it is left
- * alone: its tickets are yet to come.  With TLS 1.2 it is this handshake's own. */
+ * With TLS 1.3, the session may be in use elsewhere (post-handshake authentication), so it is left
+ * unchanged; its tickets are made later.  With TLS 1.2, only this handshake uses it. */
 int ccert_session_limit(SSL *ssl, const ccert_connection *connection, bool keep)
 {
     SSL_SESSION *session = SSL_get_session(ssl); /* borrowed */
@@ -298,8 +301,8 @@ int ccert_session_limit(SSL *ssl, const ccert_connection *connection, bool keep)
     return session != NULL && ccert_session_shorten(session, connection->expiry);
 }
 
-/* on_new_ticket - the session is one that no other thread sees yet.  TLS 1.2 keeps a session's
- * start, and ccert_session_limit has seen it. */
+/* on_new_ticket - no other thread can see the session yet.  With TLS 1.2, a session keeps its start
+ * time, and ccert_session_limit has already set its timeout. */
 static int on_new_ticket(SSL *ssl, void *arg)
 {
     SSL_SESSION *session = SSL_get_session(ssl);                     /* borrowed */
@@ -319,18 +322,18 @@ static int on_new_ticket(SSL *ssl, void *arg)
            && ccert_session_shorten(session, expiry);
 }
 
-/* on_new_session - store it, which libssl leaves to us, where it is to be found again
+/* on_new_session - store the session, which libssl leaves to us, where libssl will look for it
  *
- * That the SSL_CTX that keeps sessions calls this proves that the SSL was made of an attached one,
- * even if no other callback of ours has seen the handshake.  TLS 1.3's stateless tickets come by
- * here, too, but there is nothing to store. */
+ * libssl calls this for the SSL_CTX that keeps the sessions, so the SSL was made from an attached
+ * one, even if no other callback of ours was called in the handshake.  libssl also calls this for
+ * TLS 1.3's stateless tickets, but for them there is nothing to store. */
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     ccert_connection *connection = ccert_connection_peek(ssl); /* borrowed */
 
     if (rule_holds(ssl, connection)
         && (SSL_version(ssl) < TLS1_3_VERSION || (SSL_get_options(ssl) & SSL_OP_NO_TICKET) != 0)
-        && SSL_CTX_add_session(connection->home, session)) /* 0: the client shakes hands anew */
+        && SSL_CTX_add_session(connection->home, session)) /* 0: no resumption, that is all */
         spare(ssl, connection, session);
     return 0;
 }
@@ -364,7 +367,7 @@ int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context)
         SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
     SSL_CTX_sess_set_cache_size(ctx, context->saved_cache_size);
     SSL_CTX_set_session_cache_mode(ctx, context->saved_cache_mode);
-    if (SSL_CTX_get_num_tickets(ctx) != 1) /* somebody has chosen since */
+    if (SSL_CTX_get_num_tickets(ctx) != 1) /* changed by the application since */
         return 1;
     return SSL_CTX_set_num_tickets(ctx, context->saved_num_tickets);
 }
@@ -372,7 +375,7 @@ int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context)
 void ccert_session_flush(SSL_CTX *ctx)
 {
 #if OPENSSL_VERSION_PREREQ(3, 4)
-    SSL_CTX_flush_sessions_ex(ctx, 0); /* 0: whatever their time-out */
+    SSL_CTX_flush_sessions_ex(ctx, 0); /* 0: regardless of their timeouts */
 #else
     SSL_CTX_flush_sessions(ctx, 0);
 #endif

@@ -1,6 +1,6 @@
-/* verdict - what is told of a verified certificate, whether a handshake or a file brought it.
+/* verdict - the result of verifying a certificate, whether it came from a handshake or a file.
  *
- * Names and digests are Postfix's (tls_verify.c, tls_fprint.c of 3.10).
+ * Names and digests follow Postfix (tls_verify.c, tls_fprint.c of 3.10).
  */
 #include "internal.h"
 
@@ -12,8 +12,8 @@
 
 /* name_text - first attribute of this type as UTF-8; false: absent or unusable
  *
- * Trailing NULs are cut; an embedded NUL, a control character or 256 octets and more make the name
- * unusable, never the certificate. */
+ * Trailing NULs are removed.  An embedded NUL, a control character, or a length of 256 octets or
+ * more makes the name unusable, but not the certificate. */
 static bool name_text(const X509_NAME *name, int nid, char out[256])
 {
     int at = X509_NAME_get_index_by_NID(name, nid, -1);

@@ -2,8 +2,8 @@
  *
  * Runs inside the handshake, without the GIL: no Python, no lock, no work beyond OpenSSL's own
  * verification.  trust_server_ccerts is Viktor Dukhovni's callback for Postfix 3.12
- * (tls_trust_server_ccerts, tls@ mailing list, 23 March 2026) with the differences that its
- * comments name; the callback around it adds the error-queue guard, the "ask" mode and counters.
+ * (tls_trust_server_ccerts, tls@ mailing list, 23 March 2026) with the differences noted in its
+ * comments.  ccert_verify_callback adds an error-queue mark, the "ask" mode and counters.
  */
 #include "internal.h"
 
@@ -15,12 +15,13 @@
 
 /* ccert_lists_server_only - does the EKU list serverAuth and not clientAuth?
  *
- * Postfix decodes the extension with X509_get_ext_d2i() and walks its OIDs.  OpenSSL has done that
- * already when it cached the certificate's extensions: no allocation, nothing left on the error
- * queue.  Absent extension: all bits set.  Undecodable, or a second EKU: no bits.  So neither needs
- * a case of its own.  One class differs: with another extension malformed there are no bits either,
- * where Postfix would still read the EKU.  OpenSSL refuses such a certificate for either purpose,
- * unless the application sets X509_V_FLAG_PARTIAL_CHAIN without X509_V_FLAG_X509_STRICT.
+ * Postfix decodes the extension with X509_get_ext_d2i() and walks its OIDs.  OpenSSL has already
+ * done that when it cached the certificate's extensions, so this call allocates nothing and leaves
+ * nothing on the error queue.  If there is no EKU, all bits are set.  If there are two, or if it
+ * cannot be decoded, no bits are set.  So neither case needs special code.  One case differs from
+ * Postfix: if another extension is malformed, no bits are set either, but Postfix would still read
+ * the EKU.  OpenSSL rejects such a certificate for either purpose, unless the application sets
+ * X509_V_FLAG_PARTIAL_CHAIN without X509_V_FLAG_X509_STRICT.
  */
 bool ccert_lists_server_only(X509 *leaf)
 {
@@ -35,11 +36,12 @@ static int refuse(X509_STORE_CTX *sc)
     return 0;
 }
 
-/* trust_server_ccerts - verify a chain whose leaf is for servers only as a server's chain
+/* trust_server_ccerts - verify a chain as a server's if its leaf is for servers only
  *
- * The leaf alone decides, before verification; there is no second try.  Purpose and trust move
- * together, or a root that is trusted for servers only (x509(1), TRUSTED CERTIFICATE) would still
- * be refused.  Unlike Postfix's, it checks the setters and fails closed.
+ * The leaf alone decides, before verification; there is no second attempt.  Purpose and trust are
+ * set together: otherwise a root that is trusted for servers only (x509(1), TRUSTED CERTIFICATE)
+ * would still be rejected.  Unlike Postfix's callback, it checks that both were set, and fails
+ * closed.
  */
 static int trust_server_ccerts(X509_STORE_CTX *sc, bool *swapped)
 {
@@ -55,7 +57,7 @@ static int trust_server_ccerts(X509_STORE_CTX *sc, bool *swapped)
     return X509_verify_cert(sc);
 }
 
-/* chain_expiry - when the first certificate of the chain expires; X509_verify_cert built it */
+/* chain_expiry - when the first certificate of the chain that X509_verify_cert built expires */
 static int64_t chain_expiry(X509_STORE_CTX *sc)
 {
     const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(sc); /* borrowed */
@@ -70,7 +72,7 @@ static int64_t chain_expiry(X509_STORE_CTX *sc)
     return first;
 }
 
-/* is_small - may many of these chains be kept in memory?  Decoded, a chain is larger by far. */
+/* is_small - can many such chains be kept in memory?  Decoded, they are much larger. */
 static bool is_small(X509_STORE_CTX *sc)
 {
     const STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(sc); /* borrowed */
@@ -88,7 +90,7 @@ static bool is_small(X509_STORE_CTX *sc)
     return true;
 }
 
-/* record_issuer - who vouches for the certificate that is at fault, in OpenSSL's one line */
+/* record_issuer - the issuer of the certificate that failed, as X509_NAME_oneline() prints it */
 static void record_issuer(X509_STORE_CTX *sc, bool trusted, ccert_connection *connection)
 {
     X509 *at_fault = X509_STORE_CTX_get_current_cert(sc); /* borrowed */
@@ -101,10 +103,10 @@ static void record_issuer(X509_STORE_CTX *sc, bool trusted, ccert_connection *co
         connection->error_issuer = OPENSSL_strdup(issuer);
 }
 
-/* record - keep what peer.c tells and session.c needs; 0: cannot, so do not go on
+/* record - store what peer.c reports and session.c needs; 0: failed, so refuse the certificate
  *
- * No policy: ccert was detached, and the connection is none of its business, unless the ClientHello
- * still met a policy.  Then its session gets lost. */
+ * Without a policy (ccert was detached), there is nothing to record, unless a policy still answered
+ * the ClientHello.  Then the connection leaves no session. */
 static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool trusted,
                   bool swapped)
 {
@@ -114,7 +116,7 @@ static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool
         return 1;
     if (connection == NULL && (connection = ccert_connection_get0(ssl)) == NULL)
         return 0;
-    if (policy != NULL) { /* an sni_callback may have chosen another than the ClientHello met */
+    if (policy != NULL) { /* after an sni_callback, perhaps not the one that answered */
         connection->trust_server_ccerts = policy->trust_server_ccerts;
         connection->observe = policy->observe;
     }
@@ -126,10 +128,11 @@ static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool
     return ccert_session_limit(ssl, connection, trusted && is_small(sc));
 }
 
-/* may_go_on - with a certificate that is not trusted: "ask", and nobody has become stricter since
+/* may_go_on - may the handshake continue with an untrusted certificate?  Only with "ask", and only
+ * if no stricter verify mode applies
  *
- * The connection has its verify mode from the SSL_CTX that it was made of, which an sni_callback
- * may have replaced. */
+ * The connection copied its verify mode from the SSL_CTX that it was made from, which an
+ * sni_callback may have replaced. */
 static bool may_go_on(SSL *ssl, const ccert_policy *policy)
 {
     return policy != NULL && policy->ask && ssl != NULL
@@ -146,19 +149,19 @@ static void count(ccert_context *context, bool trusted, bool swapped)
         atomic_fetch_add_explicit(&context->trusted_as_server, 1, memory_order_relaxed);
 }
 
-/* ccert_verify_callback - SSL_CTX_set_cert_verify_callback()'s
+/* ccert_verify_callback - the callback for SSL_CTX_set_cert_verify_callback()
  *
  * A certificate with a malformed extension leaves entries on the thread's error queue.  If the
  * handshake goes on, the next SSL_read() of any connection on this thread would take them for its
- * own failure, so everything runs under a mark.  (On an empty queue there is nothing to mark, and
- * popping "to the mark" empties it: what is wanted, so neither result needs a look.)
+ * own failure, so everything runs under a mark.  (With an empty queue there is nothing to mark, and
+ * popping to the mark empties the queue, as intended.  So neither return value needs checking.)
  *
- * Where "ask" goes on the error stays in X509_STORE_CTX, from where libssl copies it into the
- * connection's and the session's verify_result.
+ * If the handshake continues with "ask", the error stays in the X509_STORE_CTX, and libssl copies
+ * it into the verify_result of the connection and of the session.
  */
 int ccert_verify_callback(X509_STORE_CTX *sc, void *arg)
 {
-    ccert_context *context = arg; /* NULL only if somebody attaches amid a handshake */
+    ccert_context *context = arg; /* NULL only if ccert is attached during a handshake */
     SSL *ssl = X509_STORE_CTX_get_ex_data(sc, SSL_get_ex_data_X509_STORE_CTX_idx());
     const ccert_policy *policy;
     bool swapped = false, ask = false, trusted = false;

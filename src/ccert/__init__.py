@@ -1,11 +1,12 @@
-"""Trust TLS client certificates that are for servers only, as Postfix's tls_trust_server_ccerts.
+"""Trust TLS client certificates that are for servers only, like Postfix's tls_trust_server_ccerts.
 
-Public CAs no longer issue certificates for TLS clients.  ccert lets a server on Python's ``ssl``
-verify a client's certificate whose extended key usage lists serverAuth but not clientAuth as a
-server's, in C, inside the handshake.
+Public CAs no longer issue certificates for TLS clients.  If a client's certificate lists serverAuth
+but not clientAuth in its extended key usage, ccert lets a server that uses Python's ``ssl`` verify
+it as a server's certificate, in C, inside the handshake.
 
 .. warning::
-    Off by default, for a small clique with a few chosen CAs.  Read the README before you set it.
+    This is off by default.  It is for a small clique with a few chosen CAs.  Read the README before
+    you turn it on.
 """
 
 from ccert.errors import CcertError, ConfigError, PublicCAWarning, UnsupportedRuntime

@@ -1,6 +1,6 @@
-"""For aiosmtpd: who is at the other end of each session, and what that permits.
+"""For aiosmtpd: identify the client of each session, and decide what it may do.
 
-The words in logs and replies, and the order of questions, are those of Postfix's smtpd(8).
+The texts of logs and replies, and the order of checks, are those of Postfix's smtpd(8).
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from ccert.tls.peer import Peer
 
     class Session(_Session):
-        """With what the mixin adds."""
+        """aiosmtpd's Session with the attribute that the mixin adds."""
 
         ccert: Peer | None
 
     class Envelope(_Envelope):
-        """Likewise."""
+        """aiosmtpd's Envelope, likewise."""
 
         ccert_headers: list[str]
-        ccert_instance: str  # names the message to policy services
+        ccert_instance: str  # identifies the message to policy services
 
 
 __all__ = ["CcertMixin"]
@@ -56,30 +56,30 @@ _NO_TLS = "530 5.7.0 Must issue a STARTTLS command first"  # section 4
 
 
 class CcertMixin:
-    """What a handler of aiosmtpd needs to know its TLS clients by their certificates.
+    """Lets a handler of aiosmtpd identify its TLS clients by their certificates.
 
-    Put it first among the bases: ``class Handler(CcertMixin, Mailbox)``.  Where your own class has
-    one of the hooks below, let it call ``super()``'s.
+    Put it first among the bases: ``class Handler(CcertMixin, Mailbox)``.  If your own class defines
+    one of the hooks below, it must call ``super()``'s.
 
     ``session.ccert`` is the client's :class:`ccert.Peer` from EHLO or HELO on, with STARTTLS as
-    well as with implicit TLS; None without TLS.  Where there is TLS and nothing can be told, as
-    with a context that ccert is not attached to, EHLO and HELO get 421.  It is logged as Postfix
-    does.
+    well as with implicit TLS; it is None without TLS.  If there is TLS but no verdict, for example
+    because ccert is not attached to the context, the reply to EHLO and HELO is 421.  The client is
+    logged as Postfix does.
 
-    At RCPT ``check_ccert_access``, ``relay_clientcerts``, ``relay_clientnames`` and
-    ``policy_service`` are asked in this order, until one permits or refuses.  Headers that they
-    want to PREPEND are in ``envelope.ccert_headers``; whoever delivers the message puts them on
-    top.
+    At RCPT, ``check_ccert_access``, ``relay_clientcerts``, ``relay_clientnames`` and
+    ``policy_service`` are consulted in this order, until one permits or refuses.  The headers of
+    PREPEND actions are in ``envelope.ccert_headers``; the code that delivers the message must put
+    them on top.
 
     Args:
-        require_trusted: refuse to take mail from clients that are not TRUSTED, as RFC 3207,
-            section 4.1, has it: 554 to every command but QUIT; with implicit TLS, to EHLO and HELO.
-            Without TLS: 530 to MAIL.
+        require_trusted: refuse mail from clients that are not TRUSTED, as in RFC 3207, section 4.1:
+            554 to every command but QUIT; with implicit TLS, to EHLO and HELO.  Without TLS: 530 to
+            MAIL.
         check_ccert_access: a table of actions (made with ``actions=True``).
         relay_clientcerts: a table of keys that may send.
         relay_clientnames: a table of hosts that may send.  With this or the one above, clients that
             are in neither, and that nobody else permits, may not.
-        policy_service: the policy service, asked last.
+        policy_service: the policy service, consulted last.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class CcertMixin:
         )
 
     def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: N802
-        """Look at the client after its handshake; False: it may only QUIT."""
+        """Check the client after its handshake; False: it may only QUIT."""
         if self._meet(server, session) and self._lacks_trust(session):
             _log_decision("reject", session, "STARTTLS", _NOT_SECURE)
             return False
@@ -117,7 +117,7 @@ class CcertMixin:
         hostname: str,
         responses: list[str],
     ) -> list[str]:
-        """Look at the client if TLS was there from the start."""
+        """Check the client if the connection began with TLS."""
         if not self._meet(server, session):
             return [_UNKNOWN]
         if session.ccert and self._lacks_trust(session):
@@ -132,7 +132,7 @@ class CcertMixin:
     async def handle_HELO(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str
     ) -> str:
-        """Look at the client if TLS was there from the start."""
+        """Check the client if the connection began with TLS."""
         if not self._meet(server, session):
             return _UNKNOWN
         if session.ccert and self._lacks_trust(session):
@@ -147,7 +147,7 @@ class CcertMixin:
     async def handle_MAIL(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Refuse the sender if the client should be trusted, and is not."""
+        """Refuse the sender if the client must be trusted but is not."""
         if self._lacks_trust(session):
             reply = _NOT_SECURE if session.ccert else _NO_TLS
             _log_decision("reject", session, "MAIL", reply, **{"from": sender(address)})
@@ -186,9 +186,9 @@ class CcertMixin:
         return MISSING if hook is None else await hook(*args)
 
     def _meet(self, server: SMTP, session: Session) -> bool:
-        """Set ``session.ccert``, once, and log it; False: there is TLS with an unknown client.
+        """Set ``session.ccert``, once, and log the client; False: there is TLS, but no verdict.
 
-        Such a session does not count as one without TLS, which tables say nothing about.
+        Such a session must not count as one without TLS, or a client could evade the tables so.
         """
         if hasattr(session, "ccert"):
             return True
@@ -199,7 +199,7 @@ class CcertMixin:
         if ssl_object is None:
             session.ccert = None
             return True
-        if transport.is_closing():  # gone already, as scanners are
+        if transport.is_closing():  # a scanner, say, has gone already
             return False
         try:
             session.ccert = peer(ssl_object)
@@ -216,12 +216,12 @@ class CcertMixin:
 
 
 def client_name(session: Session) -> str:
-    """Name the client as Postfix does where it has not looked up the name: "unknown[192.0.2.1]"."""
+    """Name the client as Postfix does without a name lookup: "unknown[192.0.2.1]"."""
     return f"unknown[{session.peer[0]}]" if session.peer else "unknown"
 
 
 def sender(mail_from: str | None) -> str:
-    """Return the sender of an envelope: that of bounces, "<>" for aiosmtpd, is ""."""
+    """Return the sender of an envelope; the null sender, "<>" in aiosmtpd, becomes ""."""
     return "" if mail_from is None or mail_from == "<>" else mail_from
 
 
@@ -234,7 +234,7 @@ def _log_decision(
     helo: str | None = None,
     **ends: str,
 ) -> None:
-    """Log as Postfix does: ``ends`` are the sender and the recipient, as far as they are known."""
+    """Log a refusal as Postfix does; ``ends``: the sender and the recipient, if known."""
     _log.info(
         "%s: %s from %s: %s; %sproto=%s helo=<%s>",
         decision,
@@ -254,7 +254,7 @@ def _protocol(session: Session) -> str:
 def _attributes(
     server: SMTP, session: Session, envelope: Envelope, recipient: str
 ) -> dict[str, str | int]:
-    """Tell what a policy service may want to know."""
+    """Return the attributes for a policy service."""
     transport: Any = server.transport
     known: dict[str, str | int] = {
         "protocol_name": _protocol(session),

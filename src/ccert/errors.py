@@ -1,21 +1,21 @@
-"""Errors, divided by who can do something about them.
+"""Errors, by who can fix them.
 
-An untrusted certificate is none of them: it is a verdict, see :class:`ccert.Peer`.
+An untrusted certificate is not an error but a verdict, see :class:`ccert.Peer`.
 """
 
 __all__ = ["CcertError", "ConfigError", "PublicCAWarning", "UnsupportedRuntime"]
 
 
 class CcertError(Exception):
-    """The root of all errors that ccert raises on its own behalf."""
+    """The base class of ccert's own errors."""
 
 
 class ConfigError(CcertError, ValueError):
-    """A file or a setting is unusable; the message names it and says what is wrong with it."""
+    """A file or a setting is unusable; the message names it and says why."""
 
 
-class UnsupportedRuntime(CcertError, ImportError):  # noqa: N818 - says what it is
-    """Python's ``ssl`` and ccert do not run on one and the same OpenSSL."""
+class UnsupportedRuntime(CcertError, ImportError):  # noqa: N818 - the name is clear
+    """Python's ``ssl`` and ccert do not share one copy of OpenSSL."""
 
 
 class PublicCAWarning(UserWarning):

@@ -1,4 +1,4 @@
-"""DNS names of hosts, and which of them the name in a certificate stands for (RFC 9525, 6.3)."""
+"""Host names, and which of them a name in a certificate matches (RFC 9525, 6.3)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 __all__ = ["covers", "dns_name", "host_name", "is_host_name", "wildcard_parent"]
 
-# Postfix's valid_hostname(): it accepts nothing else as a name, and nothing else may reach a log.
+# As Postfix's valid_hostname(): Postfix accepts no other names, and no other name may reach a log.
 _LABEL = r"\w([\w-]{0,61}\w)?"
 _HOSTNAME = re.compile(rf"(?!.{{256}})(?![\d.]+$){_LABEL}(\.{_LABEL})*", re.ASCII)
 # X509_check_host(3): a wildcard stands for one label of letters, digits and hyphens ...
@@ -16,7 +16,7 @@ _PARENT = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-
 
 
 def is_host_name(text: str) -> bool:
-    """Tell whether Postfix would take this for a host name."""
+    """Return whether Postfix would accept this as a host name."""
     return _HOSTNAME.fullmatch(text) is not None
 
 
@@ -24,7 +24,7 @@ def host_name(text: str) -> str:
     """Return a host name in lower case, without a trailing dot (RFC 1034, 3.1).
 
     Raises:
-        ValueError: it is none; the message says why.
+        ValueError: it is not a host name; the message says why.
     """
     name = text.lower().removesuffix(".")
     if not name.isascii():
@@ -47,7 +47,7 @@ def wildcard_parent(name: str) -> str:
 
 
 def covers(name: str, host: str) -> bool:
-    """Tell whether a certificate's name stands for a host, as ``X509_check_host(3)`` does.
+    """Return whether a certificate's name matches a host, as ``X509_check_host(3)`` does.
 
     Args:
         name: as :func:`dns_name` returns it.

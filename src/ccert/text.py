@@ -1,13 +1,13 @@
-"""Text of strangers, in one printable line and in other programs' protocols."""
+"""Untrusted text: as one printable line, as xtext."""
 
 __all__ = ["printable", "xtext"]
 
 
 def printable(text: str) -> str:
-    """Put "?" for each character that is not printable, as Postfix does.
+    """Replace each character that is not printable with "?", as Postfix does.
 
-    Besides control characters these are separators that some programs end a line at (U+0085,
-    U+2028), what turns the direction of writing, and octets that were no UTF-8.
+    Besides control characters, these are separators that some programs take for the end of a line
+    (U+0085, U+2028), characters that change the writing direction, and octets that are not UTF-8.
     """
     if text.isprintable():
         return text
@@ -15,7 +15,7 @@ def printable(text: str) -> str:
 
 
 def xtext(text: str) -> str:
-    """Encode as in RFC 3461, section 4: "+2B" for "+", likewise what is not printable ASCII."""
+    """Encode "+" (as "+2B") and all but printable ASCII as in RFC 3461, section 4."""
     printable = range(ord("!"), ord("~") + 1)
     octets = text.encode()
     return "".join(chr(o) if o in printable and o != ord("+") else f"+{o:02X}" for o in octets)

@@ -11,19 +11,19 @@ __all__ = ["Trust", "Verdict"]
 
 
 class Trust(enum.Enum):
-    """How far a client's certificate is trusted, in Postfix's words."""
+    """The trust in a client's certificate, in Postfix's words."""
 
     ANONYMOUS = "Anonymous"
     """The client sent no certificate."""
     UNTRUSTED = "Untrusted"
-    """It sent one that verification refused; ``error`` says why."""
+    """It sent a certificate that failed verification; ``error`` says why."""
     TRUSTED = "Trusted"
-    """It sent one that a trusted CA vouches for."""
+    """It sent a certificate that a trusted CA vouches for."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What verification says of a certificate, and whose it is.
+    """The result of verifying a certificate, and whose certificate it is.
 
     Attributes:
         trust: :class:`Trust`.
@@ -31,17 +31,17 @@ class Verdict:
             serverAuth, not clientAuth, and was verified as a server's.
         error: OpenSSL's text for the first verification error; "" unless UNTRUSTED.
         error_code: its ``X509_V_ERR_*`` number; 0 unless UNTRUSTED.
-        error_depth: which certificate, 0 is the leaf; None unless UNTRUSTED, and in a resumed
-            session, which keeps the error but not where.
-        subject: the leaf's first subject CN, UTF-8; "" unless TRUSTED, and for a name that is
-            absent, has control characters or is of 256 octets or more.
+        error_depth: the depth of the certificate that failed, 0 for the leaf; None unless
+            UNTRUSTED, and in a resumed session, which stores the error but not its depth.
+        subject: the leaf's first subject CN, UTF-8; "" unless TRUSTED, and if the name is absent,
+            contains control characters, or is 256 octets or longer.
         issuer: the leaf's first issuer CN, else organization; "" as above.
         names: the DNS names of the leaf's subjectAltName, A-labels in lower case, wildcards as they
             stand, in the certificate's order; () unless TRUSTED.
-        fingerprint: SHA-256 of the leaf's DER, "AB:CD:…", whatever the trust; "" if ANONYMOUS.
+        fingerprint: SHA-256 of the leaf's DER, "AB:CD:…", trusted or not; "" if ANONYMOUS.
         pubkey_fingerprint: SHA-256 of the leaf's DER SubjectPublicKeyInfo, likewise.
-        would_be: the verdict with ``trust_server_ccerts=True`` for the same moment, by the same
-            function; None unless the setting is "observe" and there is a certificate.
+        would_be: what the verdict would be with ``trust_server_ccerts=True``; None unless the
+            setting is "observe" and the client sent a certificate.
     """
 
     trust: Trust
@@ -58,10 +58,10 @@ class Verdict:
     would_be: Verdict | None = dataclasses.field(default=None, compare=False)
 
     def matches(self, name: str) -> bool:
-        """Tell whether the certificate is valid for a host name, as ``X509_check_host(3)`` does.
+        """Return whether the certificate matches a host name, as ``X509_check_host(3)`` does.
 
-        The DNS names of the subjectAltName count, with a wildcard for one whole label; the CN does
-        not (RFC 9525).  Never true unless TRUSTED: anybody can write any name into a certificate.
+        Only DNS names of the subjectAltName count, with wildcards for a whole label, not the CN
+        (RFC 9525).  False unless TRUSTED: anybody can sign a certificate with any name.
 
         Args:
             name: such as "mx.partner.example"; A-labels if it is not ASCII.

@@ -147,7 +147,7 @@ def test_check_odd_certificates(host, clique, capsys, tmp_path):
     out = capsys.readouterr().out
     assert f"0 leaf         CN=odd.example  |  {pki.PRIVATE}  |  Ed25519" in out
     assert "1 root         CN=Odd Root  |  any use  |  RSA 2048" in out
-    assert "takes its trust away" in out
+    assert "trusted only with trust_server_ccerts off" in out
     assert "Duplicate" in out
     assert "cannot be decoded" in out
 

@@ -88,9 +88,9 @@ def _after(*replies: bytes):
     [
         (_endless(b"220-x\r\n"), "a reply of more than 100 lines"),
         (_endless(b"220-" + b"x" * 100), "a line of more than 4096 octets"),
-        (_after(b"554 \x1b[31m no\r\n"), "it says '554 ?[31m no' where 220 is due"),
-        (_after(b"220 a\r\n", b"250-b\r\n251 c\r\n"), "it says '251 c' where 250 is due"),
-        (_after(b"220 a\r\n", b"250 b\r\n", b"454 no\r\n"), "it says '454 no' where 220 is due"),
+        (_after(b"554 \x1b[31m no\r\n"), "it says '554 ?[31m no' instead of 220"),
+        (_after(b"220 a\r\n", b"250-b\r\n251 c\r\n"), "it says '251 c' instead of 250"),
+        (_after(b"220 a\r\n", b"250 b\r\n", b"454 no\r\n"), "it says '454 no' instead of 220"),
         (
             _after(b"220 a\r\n", b"250 b\r\n", b"220 c\r\n", b"HTTP/1.1 400\r\n"),
             "WRONG_VERSION_NUMBER",

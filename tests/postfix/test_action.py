@@ -93,7 +93,7 @@ def test_refused(text):
 def test_bare_code():
     """550 alone is all-numerical, so Postfix permits; nobody can mean that: an error tells."""
     assert parse_action("549999").verb == "permit"
-    with pytest.raises(ccert.ConfigError, match="give it a text"):
+    with pytest.raises(ccert.ConfigError, match="add a text"):
         parse_action("550")
 
 

@@ -125,7 +125,7 @@ def test_close(run, path, warnings):
         (b"action=\naction=OK\n\n", "action ''"),
         (b"action= OK\n\n", "action ' OK'"),
         (b"action=HOLD\naction=OK\n\n", "action 'HOLD'"),
-        (b"action=550\n\n", "action 550: give it a text"),
+        (b"action=550\n\n", "action 550: add a text"),
         (b"action=OK\r\n\r\n", "control characters"),
         (b"action=OK\0\n\n", "control characters"),
         (b"220 mx.example ESMTP\r\n", "control characters"),
@@ -133,9 +133,9 @@ def test_close(run, path, warnings):
         (b"action=REJECT \x1b[2J\n\n", "control characters"),
         (b"action=REJECT \xff\n\n", "utf-8"),
         ("action=\u202eOK\n\n".encode(), r"action '\u202eOK'"),
-        (b"x" * 10_000_000, "over 16384 octets"),
-        (b"x=y\n" * 100_000, "over 16384 octets"),
-        (b"action=OK " + b"x" * 16384 + b"\n\n", "over 16384 octets"),
+        (b"x" * 10_000_000, "longer than 16384 octets"),
+        (b"x=y\n" * 100_000, "longer than 16384 octets"),
+        (b"action=OK " + b"x" * 16384 + b"\n\n", "longer than 16384 octets"),
     ],
     ids=lambda value: repr(value)[:25] if isinstance(value, bytes) else None,
 )
@@ -205,7 +205,7 @@ def test_greeting():
     connection = _Connection(lost.append)
     connection.connection_made(Greets())
     connection.data_received(b"220 mx.example ESMTP\n")
-    with pytest.raises(ConnectionError, match="nobody had asked for"):
+    with pytest.raises(ConnectionError, match="unsolicited data"):
         asyncio.run(connection.exchange(b"request=x\n\n"))
     connection.connection_lost(None)
     assert lost == [connection]

@@ -78,7 +78,7 @@ def test_reload_table(start, host, member, tmp_path):
     server = start(relay_clientcerts=f"texthash:{table}")
     table.write_text("\nnonsense\n")
     server.tell(signal.SIGHUP)
-    server.wait_for(f"not reloaded, all stays as it was: {table}, line 2")
+    server.wait_for(f"not reloaded, the old state is kept: {table}, line 2")
     with server.client(host.client(member)) as smtp:
         send(smtp)
         table.write_text("")

@@ -110,7 +110,7 @@ def test_reload_broken_file(reloading, host, clique, broken):
     for content in (b"", b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n"):
         paths[broken].write_bytes(content)
         server.tell(signal.SIGHUP)
-        server.wait_for(f"not reloaded, all stays as it was: .*{paths[broken]}")
+        server.wait_for(f"not reloaded, the old state is kept: .*{paths[broken]}")
         with server.client(host.client(clique.leaf())) as smtp:
             send(smtp)
         server.wait_for("trust=Trusted")
@@ -123,7 +123,7 @@ def test_reload_tells_what_stays(reloading_tables):
         for name, path in paths.items():
             path.write_text("nonsense\n" if name == broken else "# empty\n")
         server.tell(signal.SIGHUP)
-        server.wait_for(f"{broken}: not reloaded, all stays as it was: .*{paths[broken]}, line 1")
+        server.wait_for(f"{broken}: not reloaded, the old state is kept: .*{paths[broken]}, line 1")
         (other,) = paths.keys() - {broken}
         server.wait_for(f"INFO: reloaded: certificates and CAs, {other}\n")
 

@@ -83,7 +83,7 @@ def test_cadata_and_capath(clique, host):
 def test_bad_settings(host, clique):
     """What could not work is said at once."""
     cafile = host.anchors(clique.root.pem)
-    with pytest.raises(ConfigError, match="nothing could be trusted"):
+    with pytest.raises(ConfigError, match="no trusted CA"):
         ccert.ChainVerifier()
     for level in (-1, 6):
         with pytest.raises(ConfigError, match="auth_level must be 0 to 5"):
@@ -213,5 +213,5 @@ def test_wrong_types(verifier):
     for at in (0, "2026-11-23", datetime.date(2026, 11, 23)):
         with pytest.raises(TypeError, match=r"at must be a datetime\.datetime"):
             verifier.verify(b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", at)
-    with pytest.raises(TypeError, match="a path is wanted"):
+    with pytest.raises(TypeError, match="must be a path"):
         ccert.ChainVerifier(capath=0)

@@ -296,7 +296,7 @@ def test_client_context():
 def test_not_a_context():
     """Something else is a TypeError that says what it is."""
     for call in (ccert.stats, ccert.detach):
-        with pytest.raises(TypeError, match=r"an ssl.SSLContext is wanted, not str"):
+        with pytest.raises(TypeError, match=r"must be an ssl.SSLContext, not str"):
             call("context")
     with pytest.raises(TypeError, match="not object"):
         ccert.attach(object(), client_certs="ask")

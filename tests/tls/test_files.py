@@ -62,7 +62,7 @@ def test_empty_files(host, tmp_path):
     _expect("no private key found, and no key file is given", host.certfile)
     _expect("no PEM certificate found", host.certfile, host.keyfile, cafile=host.keyfile)
     _expect("CA file: the name is empty", host.certfile, host.keyfile, cafile="")
-    with pytest.raises(TypeError, match="certificate file: a path is wanted, not NoneType"):
+    with pytest.raises(TypeError, match="certificate file: must be a path, not NoneType"):
         ccert.ServerContext(None)
     _expect("run openssl rehash", host.certfile, host.keyfile, capath=tmp_path)
 

@@ -1,7 +1,7 @@
-"""The only room that touches the C library: each C result becomes a value or an exception.
+"""The only package that calls the C library: it turns each C result into a value or an exception.
 
-May import the modules that everybody uses (errors, names, text, verdict).
-For ``ccert.tls`` alone, and for whoever needs a certificate decoded.
+It may import only the modules that all packages use (errors, names, text, verdict).  ``ccert.tls``
+may import it, and code that needs a certificate decoded.
 """
 
 from ccert._openssl.certificate import (

@@ -1,4 +1,4 @@
-"""Certificates that did not come by a handshake; see ``csrc/certificate.c``."""
+"""Certificates that did not come from a handshake; see ``csrc/certificate.c``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def certificate(der: bytes) -> Any:  # noqa: ANN401 - cdata
     """Decode a certificate into an ``X509 *``.
 
     Raises:
-        ConfigError: OpenSSL cannot decode it, or more octets follow.
+        ConfigError: OpenSSL cannot decode it, or octets follow it.
     """
     decoded = lib.ccert_certificate_new(der, len(der))
     if not decoded:
@@ -29,7 +29,7 @@ def certificate(der: bytes) -> Any:  # noqa: ANN401 - cdata
 
 
 def certificate_expiry(decoded: Any) -> int:  # noqa: ANN401 - cdata
-    """Return when a certificate expires, in seconds since 1970; 0 if that cannot be read."""
+    """Return a certificate's notAfter as a Unix time; 0 if it cannot be read."""
     return int(lib.ccert_certificate_expiry(decoded))
 
 
@@ -42,10 +42,10 @@ def certificate_identity(decoded: Any) -> bytes:  # noqa: ANN401 - cdata
 
 
 def lists_server_only(decoded: Any) -> bool:  # noqa: ANN401 - cdata
-    """Tell whether a certificate's EKU lists serverAuth and not clientAuth."""
+    """Return whether a certificate's EKU lists serverAuth and not clientAuth."""
     return bool(lib.ccert_certificate_lists_server_only(decoded))
 
 
 def subject_hash(decoded: Any) -> str:  # noqa: ANN401 - cdata
-    """Return the name that ``openssl rehash`` gives a certificate decoded by certificate()."""
+    """Return the hash by which ``openssl rehash`` names a certificate decoded by certificate()."""
     return f"{lib.ccert_certificate_subject_hash(decoded):08x}"

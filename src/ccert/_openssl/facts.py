@@ -1,4 +1,4 @@
-"""What C tells of a certificate and of a handshake; see ``csrc/verdict.c``, ``csrc/peer.c``."""
+"""Facts about a certificate and a handshake, from C; see ``csrc/verdict.c``, ``csrc/peer.c``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _NOT_READY = {
     lib.CCERT_PEER_CLOSED: "the TLS connection is closed",
     lib.CCERT_PEER_HANDSHAKING: "the TLS handshake has not finished, or has failed",
     lib.CCERT_PEER_REFUSED: (
-        "ccert has closed the TLS connection: its session must not resume in this context, for "
-        "this name or any longer; the client's next connection shakes hands in full"
+        "ccert has closed the TLS connection: its session must not resume in this context or for "
+        "this server name, or has expired; the client's next connection does a full handshake"
     ),
 }
 _UNATTACHED = (
@@ -38,14 +38,15 @@ def peer_facts(inner: Any) -> tuple[dict[str, Any], dict[str, Any], Verifier | N
     """Gather the facts of a finished handshake.
 
     Args:
-        inner: the object of ``_ssl`` that Python has made around the ``SSL``.
+        inner: the ``_ssl`` object that wraps the ``SSL``.
 
     Returns:
-        The fields of ``ccert.Verdict``; those that ``ccert.Peer`` has besides, signatures as
-        dictionaries; and, if the policy is to observe, the :class:`Verifier` to do so with.
+        The fields of ``ccert.Verdict``; the further fields of ``ccert.Peer``, with signatures as
+        dictionaries; and, if the policy is to observe, the :class:`Verifier` for that.
 
     Raises:
-        CcertError: there is no finished, open TLS connection to tell about.
+        CcertError: the handshake is not finished, the connection is closed, or ccert was not
+            attached.
     """
     out = ffi.new("ccert_peer **")
     result = lib.ccert_peer_new(id(inner), out)
@@ -68,16 +69,16 @@ def peer_facts(inner: Any) -> tuple[dict[str, Any], dict[str, Any], Verifier | N
 
 
 def decode(inner: object, method: Callable[[], _T], nothing: _T, *, verified: bool) -> _T:
-    """Call a method of ``ssl`` that decodes certificates; leave the error queue as it was.
+    """Call a method of ``ssl`` that decodes certificates; leave the error queue unchanged.
 
-    Malformed extensions leave entries there although the method returns, and the next read of
-    another connection of this thread would take them for its own failure.
+    Malformed extensions leave entries on the queue even if the method succeeds, and the next read
+    of another connection on this thread would take them for its own failure.
 
     Args:
-        inner: see peer_facts(); None: the certificates are not a peer's.
+        inner: see peer_facts(); None: the certificates do not come from a peer.
         method: what to call.
-        nothing: what to return instead for a connection that ccert has closed.
-        verified: also for a certificate that is not trusted.
+        nothing: what to return for a connection that ccert has closed.
+        verified: return it also for a certificate that is not trusted.
     """
     try:
         allowed = lib.ccert_decoding_begin(0 if inner is None else id(inner), verified)

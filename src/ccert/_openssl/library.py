@@ -1,7 +1,7 @@
-"""The extension: loaded, started, and its failures put into words.
+"""Load and initialize the C extension, and describe its failures.
 
-``ssl`` is imported before it: the loader then gives both the one libssl that ``_ssl`` was linked
-with.
+``ssl`` is imported first, so that the loader resolves the extension to the libssl that ``_ssl`` was
+linked with.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ __all__ = [
 
 def text_of(chars: Any) -> str:  # noqa: ANN401 - cdata
     """Decode a C string."""
-    # OpenSSL's names are ASCII, certificates' are UTF-8 as OpenSSL converts them
+    # OpenSSL's own names are ASCII; it converts names in certificates to UTF-8
     return str(ffi.string(chars).decode("utf-8", "backslashreplace"))
 
 
 def reason() -> str:
-    """Take the reason of the failure just seen from OpenSSL's error queue, and empty it."""
+    """Return the reason of the last failure from OpenSSL's error queue, and clear the queue."""
     text = ffi.new("char[256]")
     return text_of(text) if lib.ccert_error(text, len(text)) else "out of memory"
 
 
 def check(result: int, doing: str) -> None:
-    """Raise ConfigError unless the C result says success; ``doing`` is in the user's words."""
+    """Raise ConfigError unless the C result is success; ``doing``: what failed, for the user."""
     if not result:
         raise ConfigError(f"{doing}: {reason()}")
 
@@ -60,13 +60,13 @@ def versions_differ(header: tuple[int, int], library: tuple[int, int]) -> str:
         return ""
     return (
         "ccert was built for OpenSSL {}.{} and runs on {}.{}: "
-        "build it anew: in ccert's source directory, pip install --force-reinstall --no-deps ."
+        "rebuild it: in ccert's source directory, pip install --force-reinstall --no-deps ."
     ).format(*header, *library)
 
 
 def _start() -> None:
     if not lib.ccert_init():
-        raise UnsupportedRuntime(f"OpenSSL refuses ccert's start-up: {reason()}")
+        raise UnsupportedRuntime(f"ccert cannot initialize OpenSSL: {reason()}")
     header, library = ffi.new("unsigned int[2]"), ffi.new("unsigned int[2]")
     lib.ccert_header_version(header, header + 1)
     lib.ccert_library_version(library, library + 1)
@@ -78,12 +78,12 @@ _start()
 
 
 def ssl_module_file() -> str:
-    """Tell where Python's ``ssl`` has its C part."""
+    """Return the file of the C part of Python's ``ssl``."""
     import _ssl  # noqa: PLC0415 - wanted for messages only
 
     return getattr(_ssl, "__file__", None) or "built into the interpreter"
 
 
 def library() -> tuple[str, str]:
-    """Tell the name and the path of the OpenSSL that ccert runs on."""
+    """Return the name and the path of the OpenSSL that ccert runs on."""
     return text_of(lib.ccert_library_name()), text_of(lib.ccert_library_path())

@@ -8,11 +8,11 @@ __all__ = ["pem_certificates"]
 
 
 def pem_certificates(text: bytes) -> list[bytes]:
-    """Return the DER of each certificate in PEM text; trust settings are left out.
+    """Return the DER of each certificate in PEM text, without trust settings.
 
-    Octets that cannot be decoded may be among them.  Where OpenSSL finds a block that is broken,
-    it reads no further, and b"" stands for the rest; or for all if there is a NUL, over which
-    OpenSSL's own readers disagree.
+    Some of it may not be decodable.  OpenSSL stops at a broken block, and b"" stands for that block
+    and the rest.  If there is a NUL, which OpenSSL's own readers treat differently, b"" stands for
+    everything.
     """
     pem = lib.ccert_pem_new(ffi.from_buffer("char[]", text), len(text))
     if not pem:

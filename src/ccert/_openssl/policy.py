@@ -1,4 +1,4 @@
-"""What hangs on an ``SSL_CTX``; see ``csrc/policy.c``."""
+"""The policy and the counters of an ``SSL_CTX``; see ``csrc/policy.c``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def install(
     ask: bool,
     verify_depth: int,
 ) -> None:
-    """Install or replace the policy of an ``SSL_CTX``; a failure leaves it as it was."""
+    """Install or replace the policy of an ``SSL_CTX``; if this fails, nothing changes."""
     settings = ffi.new(
         "ccert_settings *",
         {
@@ -31,17 +31,17 @@ def install(
 
 
 def renew(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata
-    """End the sessions of an ``SSL_CTX``: its CAs, CRLs or flags have changed."""
+    """End the sessions of an ``SSL_CTX``, because its CAs, CRLs or flags have changed."""
     check(lib.ccert_policy_renew(ssl_ctx), "ending the context's sessions")
 
 
 def remove(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata
-    """Give the ``SSL_CTX`` back to stock OpenSSL."""
+    """Restore the behaviour of stock OpenSSL."""
     check(lib.ccert_policy_remove(ssl_ctx), "detaching ccert from the context")
 
 
 def send_ca_names(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata
-    """Name the trusted CAs in the CertificateRequest (RFC 8446, 4.2.4)."""
+    """List the trusted CAs in the CertificateRequest (RFC 8446, 4.2.4)."""
     check(lib.ccert_send_ca_names(ssl_ctx), "naming the trusted CAs to clients")
 
 

@@ -22,7 +22,7 @@ _TRUST = {
 
 
 def verdict_facts(c: Any) -> dict[str, Any]:  # noqa: ANN401 - cdata
-    """Read a ``ccert_verdict``: the fields of ``ccert.Verdict``."""
+    """Convert a ``ccert_verdict`` into the fields of ``ccert.Verdict``."""
     return {
         "trust": _TRUST[c.trust],
         "trusted_as_server": bool(c.trusted_as_server),
@@ -49,7 +49,7 @@ def _hex(trust: int, digest: Any) -> str:  # noqa: ANN401 - cdata
 
 
 class Verifier:
-    """An ``X509_STORE`` and the parameters to verify by; see ``csrc/chain.c``."""
+    """An ``X509_STORE`` and verification parameters; see ``csrc/chain.c``."""
 
     def __init__(self, verifier: Any) -> None:  # noqa: ANN401 - cdata
         if not verifier:
@@ -58,7 +58,7 @@ class Verifier:
 
     @classmethod
     def new(cls, *, verify_depth: int, auth_level: int) -> Self:
-        """Make one that trusts nobody yet."""
+        """Make one without trusted CAs."""
         return cls(lib.ccert_verifier_new(verify_depth, auth_level))
 
     @classmethod

@@ -1,6 +1,6 @@
-"""The ``ccert`` command.  Exit status: 0 fine, 1 not as it should be, 2 unusable input or usage.
+"""The ``ccert`` command.  Exit status: 0 success, 1 a negative result, 2 unusable input or usage.
 
-May import everything.  For nobody but the shell.
+It may import everything.  No other module may import it.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _CHECK = """\
-Say of each chain of certificates (PEM, leaf first) whether a server with these trusted CAs would
-trust a client that presents it: with trust_server_ccerts off and on, side by side, with the reason
-and what to do.  Nothing is sent to anybody, but for --connect.
+Report for each chain of certificates (PEM, leaf first) whether a server with these trusted CAs
+would trust a client that presents it, with trust_server_ccerts off and on, with the reason and with
+advice.  No network connection is made, except with --connect.
 """
 _CHECK_END = """\
-Exit status: 0 if every chain is trusted with the setting as given (--trust-server-ccerts, else
-off), 1 if one is not, 2 if a file cannot be used.
+Exit status: 0 if every chain is trusted with the setting as given (on with --trust-server-ccerts,
+otherwise off), 1 if one is not, 2 if a file cannot be used.
 
 Examples:
   ccert check --cafile clique-cas.pem peers/*.pem
   ccert check --cafile clique-cas.pem --connect mx.partner.example:25 --starttls smtp
 """
 _DOCTOR = """\
-Find out whether ccert can be attached to the contexts of this Python's ssl: which OpenSSL each of
-them runs on, whether it is one copy, and if not, what to do.
+Check whether ccert can be attached to the contexts of this Python's ssl: which OpenSSL ccert and
+ssl use, whether it is the same copy, and if not, what to do.
 
 Exit status: 0 if contexts can be attached, else 1.
 """
@@ -43,9 +43,9 @@ _DEMO = """\
 Run a mail server with STARTTLS on a free loopback port (aiosmtpd, on Python's own ssl) and let
 clients with each kind of certificate deliver a message into a Maildir: first with
 trust_server_ccerts off, then on.  Prints the server's log lines in Postfix's form and a table.
-The clique's CA and all certificates are made on the spot, and thrown away unless you --keep them.
+The clique's CA and all certificates are made for this run, and deleted unless you --keep them.
 
-Exit status: 0 if each client was trusted and its message delivered as it should be, else 1.
+Exit status: 0 if all verdicts and deliveries are as expected, else 1.
 """
 
 
@@ -73,10 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     command("doctor", "does ccert work with this Python?", _DOCTOR).set_defaults(run=_doctor)
     demo = command("demo", "see a real mail server trust a serverAuth-only client", _DEMO)
     demo.add_argument(
-        "--keep", metavar="DIR", help="leave the certificates there, with a ccert.cf to go on from"
+        "--keep", metavar="DIR", help="keep the certificates in DIR, with a ccert.cf to start from"
     )
     demo.set_defaults(run=_demo)
-    serve = command("serve", "a mail server that knows its clients", DESCRIPTION, EPILOG)
+    serve = command("serve", "run a mail server that identifies its clients", DESCRIPTION, EPILOG)
     add_options(serve)
     serve.set_defaults(run=_serve)
     return parser
@@ -89,7 +89,7 @@ def _add_check_arguments(check: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--trust-server-ccerts",
         action="store_true",
-        help="let --json and the exit status be those of the setting switched on",
+        help="report the setting switched on in --json and the exit status",
     )
     check.add_argument(
         "--auth-level",
@@ -105,15 +105,15 @@ def _add_check_arguments(check: argparse.ArgumentParser) -> None:
         "--at",
         type=_moment,
         metavar="TIME",
-        help="the moment to check for, ISO 8601 (default: now; without a zone: UTC)",
+        help="the time to verify at, ISO 8601 (default: now; without a time zone: UTC)",
     )
     check.add_argument("--json", action="store_true", help="print one JSON object for each chain")
     check.add_argument(
         "--connect",
         metavar="HOST:PORT",
-        help="check what a live server presents: its certificate is what it will present to you",
+        help="check the chain of a live server, if it presents the same chain as a client",
     )
-    check.add_argument("--starttls", choices=["smtp"], help="speak SMTP to it first")
+    check.add_argument("--starttls", choices=["smtp"], help="use STARTTLS over SMTP first")
 
 
 def _moment(text: str) -> datetime.datetime:
@@ -172,10 +172,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130
-    except OSError as error:  # of the output; commands answer for their input
+    except OSError as error:  # from the output; commands handle errors of their input
         if sys.stdout:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):  # whoever read it has seen enough
+        if isinstance(error, BrokenPipeError):  # the reader has closed the pipe
             return 1
         return _complain(f"cannot write: {error.strerror}")
     return status

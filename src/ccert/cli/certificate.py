@@ -36,12 +36,12 @@ class Details:
         role: "leaf", "intermediate" or "root".
         subject: RFC 4514.
         issuer: RFC 4514.
-        names: DNS names of the subject alternative name; a host is known by these.
+        names: the DNS names in the subject alternative name, which identify a host.
         usages: names of the extended key usage; None: no such extension, or see ``problem``.
         key: such as "EC 256", "RSA 2048".
         not_after: ISO 8601, UTC.
         fingerprint: SHA-256 of the DER, as in the verdict.
-        problem: why it, or a part of it, cannot be decoded here.  OpenSSL may take it all the same.
+        problem: why it, or a part of it, cannot be decoded here.  OpenSSL may still accept it.
     """
 
     role: str
@@ -55,14 +55,14 @@ class Details:
     problem: str = ""
 
     def days_left(self, at: datetime.datetime) -> int | None:
-        """Count the days from a moment to the certificate's end; negative: it is past."""
+        """Return the days from ``at`` to the certificate's expiry; negative: it has expired."""
         if not self.not_after:
             return None
         return (datetime.datetime.fromisoformat(self.not_after) - at).days
 
 
 def details(der: bytes, depth: int) -> Details:
-    """Decode what an administrator wants to see, as far as it can be."""
+    """Decode the fields that an administrator needs, as far as possible."""
     fingerprint = hashlib.sha256(der).hexdigest()
     known: dict[str, Any] = {
         "role": "leaf" if depth == 0 else "intermediate",
@@ -72,14 +72,14 @@ def details(der: bytes, depth: int) -> Details:
         certificate = x509.load_der_x509_certificate(der)
         if depth and certificate.subject == certificate.issuer:
             known["role"] = "root"
-    except Exception as error:  # noqa: BLE001 - strangers' certificates, and there are many ways
+    except Exception as error:  # noqa: BLE001 - untrusted input can fail in many ways
         return Details(**known, problem=_words(error))
     for name, read in _FIELDS.items():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 known[name] = read(certificate)
-        except Exception as error:  # noqa: BLE001 - likewise; the others are still of interest
+        except Exception as error:  # noqa: BLE001 - likewise; show the other fields
             known["problem"] = f"{name}: {_words(error)}"
     return Details(**known)
 

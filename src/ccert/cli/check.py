@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_MANY = 50  # files, from which on a progress bar is welcome
+_MANY = 50  # files; from here on, show a progress bar
 _FEW = 3  # names to show
 _STYLES = {Trust.TRUSTED: "green", Trust.UNTRUSTED: "yellow"}
 
@@ -45,10 +45,10 @@ class _Report:
 
     def as_json(self, setting: bool) -> str:
         verdict = dataclasses.asdict(self.chosen(setting))
-        del verdict["would_be"]  # nothing here observes
+        del verdict["would_be"]  # never set here
         fields = {"file": self.name, **verdict, "trust": self.chosen(setting).trust.value}
         fields["certificates"] = [dataclasses.asdict(c) for c in self.certificates]
-        return json.dumps(fields)  # ASCII: a certificate may hold what a terminal obeys
+        return json.dumps(fields)  # ASCII: a certificate may contain terminal escapes
 
     def as_text(self, at: datetime.datetime) -> Iterator[Text]:
         yield Text(printable(self.name), style="bold")
@@ -138,12 +138,12 @@ def _sources(arguments: argparse.Namespace) -> Iterator[tuple[str, list[bytes]] 
     for read in readers:
         try:
             yield read()
-        except CcertError as error:  # the others are still worth a look
+        except CcertError as error:  # go on with the others
             yield error
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Report on each chain; return the exit status: 0 all trusted, 1 not, 2 unusable input."""
+    """Report on each chain; return 0 if all are trusted, 1 if not, 2 for unusable input."""
     if not arguments.file and not arguments.connect:
         raise ConfigError("check: give a FILE or --connect HOST:PORT")
     if not arguments.cafile and not arguments.capath:
@@ -162,7 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Progress(
         console=err,
         transient=True,
-        redirect_stdout=False,  # what is for a file stays for the file
+        redirect_stdout=False,  # reports go to the real stdout
         redirect_stderr=False,
         disable=count < _MANY or not err.is_terminal or out.is_terminal,
     ) as progress:

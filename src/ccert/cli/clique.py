@@ -1,4 +1,4 @@
-"""A throw-away clique of mail servers: one CA, a host, members with each kind of certificate."""
+"""A temporary clique of mail servers: a CA, and members with each kind of certificate."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _VALIDITY = datetime.timedelta(days=30)
 
 
 class ThrowAwayClique:
-    """Makes certificates that last 30 days, and writes them as PEM files, each with its key."""
+    """Makes certificates that are valid for 30 days, and writes each with its key to a PEM file."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -54,7 +54,7 @@ class ThrowAwayClique:
             file: the name of the file, without ".pem".
             host: the DNS name in the certificate, and its subject's CN.
             usages: "serverAuth", "clientAuth": what the extended key usage lists.
-            self_signed: by the member's own key, so that nobody vouches for it.
+            self_signed: sign it with the member's own key, so that no CA vouches for it.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         issuer, signer = (_name(host), key) if self_signed else (self._ca_name, self._ca_key)

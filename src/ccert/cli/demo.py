@@ -1,4 +1,4 @@
-"""``ccert demo``: a real mail server, real clients, the setting off and on."""
+"""``ccert demo``: a real mail server and real clients, with the setting off and on."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ Kept in {}, valid for 30 days, for trials only:
 class _Client:
     name: str
     pem: Path | None
-    off: str  # what the server's log says with the setting off
+    off: str  # the expected verdict with the setting off
     on: str
     listed: bool = True  # by name, in the table that there is with the setting on
     openssl: bool = False  # openssl s_client instead of smtplib
@@ -112,7 +112,7 @@ def _send_by_openssl(client: _Client, port: int, cafile: Path) -> None:
         "-connect", f"127.0.0.1:{port}", "-CAfile", str(cafile), "-verify_return_error",
         "-cert", str(client.pem), "-key", str(client.pem),
     ]  # fmt: skip
-    subprocess.run(  # noqa: S603 - our own words
+    subprocess.run(  # noqa: S603 - fixed arguments
         command, input=dialogue.encode(), capture_output=True, check=True, timeout=_TIMEOUT
     )
 
@@ -180,7 +180,7 @@ def _row(peer: ccert.Peer | None, delivered: bool) -> list[str]:
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
-    logging.raiseExceptions = False  # whoever reads no further is not told by tracebacks
+    logging.raiseExceptions = False  # no tracebacks if the reader closes the pipe
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd's own
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     if arguments.keep is None:

@@ -1,4 +1,4 @@
-"""``ccert doctor``: can ccert be attached to this Python's contexts, and if not, what to do."""
+"""``ccert doctor``: check whether ccert can be attached to this Python's contexts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["run"]
 
 
 def run() -> int:
-    """Print what was found; return 0 only when contexts can be attached."""
+    """Print the findings; return 0 if ccert can be attached to contexts, else 1."""
     name, path = _openssl.library()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
@@ -37,7 +37,7 @@ def run() -> int:
     print()
     if problem:
         print(f"ServerContext and attach() will NOT work.  {problem}.")
-        print("ChainVerifier and ccert check do: they need no ssl.")
+        print("ChainVerifier and ccert check do work: they do not use ssl.")
         return 1
     print("ServerContext and attach() work.")
     return 0

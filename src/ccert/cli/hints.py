@@ -1,4 +1,4 @@
-"""What to tell an administrator about a verdict: the reason in other words, and what to do."""
+"""Advice for an administrator about a verdict: the reason in other words, and what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["hint"]
 
 _PURPOSE = 26
 
-# by X509_V_ERR_* (OpenSSL's x509_vfy.h); these are the ones that peers really bring about
+# by X509_V_ERR_* (OpenSSL's x509_vfy.h), for errors that occur in practice
 _HINTS = {
     1: "the file is damaged: ask the peer to send it anew",
     2: "the trust file has an intermediate, not the root above it: add the root",
@@ -40,13 +40,15 @@ _HINTS = {
 
 
 def hint(off: Verdict, on: Verdict) -> str:
-    """Say what to do about a chain, given its verdicts with trust_server_ccerts off and on."""
+    """Return what to do about a chain, from its verdicts with trust_server_ccerts off and on."""
     if on.trusted_as_server:
         return "trust_server_ccerts rescues it; better still, trust its public key"
     if off.trust is Trust.TRUSTED and on.trust is Trust.TRUSTED:
         return ""
     if off.trust is Trust.TRUSTED:
-        return "trust_server_ccerts takes its trust away: the trust file trusts it as a client only"
+        return (
+            "trusted only with trust_server_ccerts off: the trust file trusts it for clients only"
+        )
     if on.error_code == _PURPOSE and on.error_depth == 0:
         return (
             "its usage (extended key usage, key usage) is not for TLS: "

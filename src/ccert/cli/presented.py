@@ -1,4 +1,4 @@
-"""The chain that a live server presents: its certificate is what it will present as a client."""
+"""Get the chain that a live server presents; most mail servers present it as clients, too."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ccert.text import printable
 
 __all__ = ["presented_chain"]
 
-_TIMEOUT = 30  # seconds, for all of it
+_TIMEOUT = 30  # seconds in total
 _LONGEST_LINE = 4096  # octets; RFC 5321, 4.5.3.1.5 allows 512
 _MOST_LINES = 100  # of one reply
 
 
 def presented_chain(address: str, starttls: str | None) -> list[bytes]:
-    """Shake hands with a server and hang up.
+    """Do a TLS handshake with a server, and close the connection.
 
     Args:
         address: HOST:PORT or [ADDRESS]:PORT.
@@ -28,7 +28,7 @@ def presented_chain(address: str, starttls: str | None) -> list[bytes]:
         DER certificates, as sent.
 
     Raises:
-        ConfigError: there is no such server, or it does not answer as it should within 30 seconds.
+        ConfigError: the server cannot be reached, or there is no handshake within 30 seconds.
     """
     host, port = _host_and_port(address)
     try:
@@ -39,11 +39,11 @@ def presented_chain(address: str, starttls: str | None) -> list[bytes]:
         hint = (
             "It does not speak TLS: is --starttls smtp missing?"
             if error.reason == "WRONG_VERSION_NUMBER"
-            else "(A server that insists on a certificate of ours shows its own with TLS 1.3 only.)"
+            else "(If a server requires a client certificate, this works with TLS 1.3 only.)"
         )
         raise ConfigError(f"{address}: {error.reason or error}.  {hint}") from error
     except OSError as error:
-        number = error.errno or 0  # a resolver's are negative
+        number = error.errno or 0  # a resolver's errors are negative
         words = os.strerror(number) if number > 0 else error.strerror or "connection lost"
         raise ConfigError(f"{address}: {words}") from error
     except (EOFError, ValueError) as error:
@@ -60,7 +60,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 async def _chain(host: str, port: int, starttls: str | None) -> list[bytes]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # we look at the chain, we do not talk
+    context.check_hostname = False  # only the chain is of interest
     context.verify_mode = ssl.CERT_NONE
     reader, writer = await asyncio.open_connection(host, port, limit=_LONGEST_LINE)
     transport: Any = writer.transport
@@ -89,7 +89,7 @@ async def _expect(reader: asyncio.StreamReader, code: str) -> None:
             raise ValueError(f"a line of more than {_LONGEST_LINE} octets") from None
         if not line.startswith(code):
             raise ValueError(
-                f"it says {printable(line)!r} where {code} is due" if line else "it hangs up"
+                f"it says {printable(line)!r} instead of {code}" if line else "it hangs up"
             )
         if line[3:4] != "-":
             return

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_CLIENT_CERTS = {  # which two parameters say together
+_CLIENT_CERTS = {  # the two parameters for each choice
     "ask": {"smtpd_tls_ask_ccert": "yes", "smtpd_tls_req_ccert": "no"},
     "require": {"smtpd_tls_ask_ccert": "yes", "smtpd_tls_req_ccert": "yes"},
 }
 
 
 class _OneLine(logging.Formatter):
-    """A record is a line: nothing that a client says can begin another."""
+    """Formats each record as one line: text from a client cannot begin another."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         line = super().formatMessage(record)
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _assignments(arguments: argparse.Namespace) -> list[Assignment]:
-    """Return what the options assign."""
+    """Return the assignments of the options."""
     given = [
         (getattr(arguments, parameter), parameter, option)
         for option, parameter in arguments.options.items()
@@ -69,5 +69,5 @@ def _log_to_stderr(*, verbose: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(asctime)s ccert[%(process)d]: %(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # aiosmtpd tells each command there, and that certificates are required, which we know
+    # aiosmtpd logs each command there, and warns that certificates are required
     logging.getLogger("mail.log").setLevel(logging.INFO if verbose else logging.ERROR)

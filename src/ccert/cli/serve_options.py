@@ -1,4 +1,4 @@
-"""The options of ``ccert serve``: most assign to a parameter of its configuration file."""
+"""The options of ``ccert serve``; most set a parameter of its configuration file."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ if TYPE_CHECKING:
 __all__ = ["DESCRIPTION", "EPILOG", "add_options"]
 
 DESCRIPTION = """\
-Run a mail server (SMTP, on aiosmtpd) that knows its clients by their certificates and delivers
-all mail into one Maildir, for trial and for use: a message is on disk before it is acknowledged.
+Run a mail server (SMTP, on aiosmtpd) that identifies its clients by their certificates and
+delivers all mail into one Maildir, for trial and for production: a message is on disk before it is
+acknowledged.
 
-It stays in the foreground and logs to stderr, Postfix's words first.  SIGTERM lets open
-transactions finish; SIGHUP reads certificates, CAs and tables again; what is bad stays as it was.
+It stays in the foreground and logs to stderr, as far as possible in Postfix's words.  SIGTERM lets
+open transactions finish.  SIGHUP reloads certificates, CAs and tables; if a file is unusable, its
+old content stays in use.
 """
 EPILOG = """\
 A configuration file has the form of Postfix's main.cf and Postfix's names, such as
-smtpd_tls_cert_file; options override it.  All of its errors are told at once, with line numbers.
+smtpd_tls_cert_file; options override it.  All its errors are reported at once, with line numbers.
 
 Exit status: 0 if it was stopped, 2 if files or options cannot be used.
 
@@ -33,7 +35,7 @@ Examples:
 
 
 def add_options(serve: argparse.ArgumentParser) -> None:
-    """Add them; ``arguments.options`` says which parameter each assigns to."""
+    """Add the options; ``arguments.options`` maps each option to its parameter."""
     options: dict[str, str] = {}
 
     def option(name: str, parameter: str, **how: Any) -> None:  # noqa: ANN401 - argparse's
@@ -52,31 +54,31 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         "tls_listen",
         action="append",
         metavar="HOST:PORT",
-        help="SMTP within TLS; likewise (default: nowhere)",
+        help="SMTP with implicit TLS; may be repeated (default: none)",
     )
+    option("--cert", "smtpd_tls_cert_file", metavar="FILE", help="our certificate chain, PEM")
     option(
-        "--cert", "smtpd_tls_cert_file", metavar="FILE", help="our certificate, intermediates too"
+        "--key", "smtpd_tls_key_file", metavar="FILE", help="our private key (default: in --cert)"
     )
-    option("--key", "smtpd_tls_key_file", metavar="FILE", help="our key (default: with --cert)")
     option("--cafile", "smtpd_tls_CAfile", metavar="FILE", help="CAs trusted for clients, PEM")
-    option("--capath", "smtpd_tls_CApath", metavar="DIR", help="the same, made by openssl rehash")
+    option("--capath", "smtpd_tls_CApath", metavar="DIR", help="such CAs, made by openssl rehash")
     serve.add_argument(
         "--client-certs",
         choices=["ask", "require"],
-        help="go on without a trusted certificate (ask, the default), or end the handshake",
+        help="without a trusted certificate: continue (ask, the default), or fail the handshake",
     )
     option(
         "--trust-server-ccerts",
         "tls_trust_server_ccerts",
         choices=["no", "observe", "yes"],
-        help="trust certificates that are for servers only; observe: log what that would change",
+        help="trust certificates that are for servers only; observe: only log what would change",
     )
     option(
         "--allow-system-cas",
         "allow_system_cas",
         action="store_const",
         const="yes",
-        help="trust the system's CAs even so, also if no others are given: that is, everybody",
+        help="allow the system's CAs, and use them if no others are given: trusts everybody",
     )
     option(
         "--require-trusted",
@@ -95,7 +97,7 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         "--relay-clientcerts",
         "relay_clientcerts",
         metavar="TABLE",
-        help="fingerprints of the clients to take mail from, and from nobody else",
+        help="fingerprints of the only clients to accept mail from",
     )
     option(
         "--relay-clientnames",
@@ -109,9 +111,11 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         metavar="ENDPOINT",
         help="ask this service about each recipient: inet:HOST:PORT or unix:PATH",
     )
-    option("--maildir", "maildir", metavar="DIR", help="where to deliver; made if missing")
-    option("--workers", "workers", metavar="N", help="processes on each port (default: 1)")
+    option("--maildir", "maildir", metavar="DIR", help="where to deliver; created if missing")
+    option("--workers", "workers", metavar="N", help="number of processes (default: 1)")
     option("--hostname", "myhostname", metavar="NAME", help="our name (default: the system's)")
-    serve.add_argument("--config", metavar="FILE", help="parameters, in the form of main.cf")
+    serve.add_argument(
+        "--config", metavar="FILE", help="a file of parameters, in the format of main.cf"
+    )
     serve.add_argument("--verbose", action="store_true", help="log the SMTP dialogue, too")
     serve.set_defaults(options=options)

@@ -1,7 +1,7 @@
 """Postfix's vocabulary: tables of clients, actions, restrictions, the policy service, log lines.
 
-May import ``ccert.tls``, and what that may.  For ``ccert.aiosmtpd``, the server and the commands,
-and for programs that ask a policy service themselves.
+It may import ``ccert.tls`` and what that may import.  ``ccert.aiosmtpd``, the server and the
+commands use it, and so may programs that query a policy service themselves.
 """
 
 from ccert.postfix.actions import Action, parse_action

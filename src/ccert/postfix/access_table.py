@@ -1,6 +1,7 @@
 """Postfix's tables of client certificates: relay_clientcerts and check_ccert_access.
 
-A key is known by its fingerprint, whoever issued the certificate: direct trust, which needs no CA.
+Clients are identified by fingerprint, whoever issued their certificate: this is direct trust, which
+needs no CA.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _DIGESTS = {"pubkey_fingerprint": "pubkey_fingerprint", "cert_fingerprint": "fin
 
 _FINGERPRINT = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2})*", re.ASCII | re.IGNORECASE)
 _SHA256_PAIRS = 32
-_OTHER_DIGESTS = {16: "MD5", 20: "SHA-1"}  # what smtpd_tls_fingerprint_digest has been
+_OTHER_DIGESTS = {16: "MD5", 20: "SHA-1"}  # earlier defaults of smtpd_tls_fingerprint_digest
 
 
 class _Entry(NamedTuple):
     value: str
-    final: bool  # it permits or refuses
+    final: bool  # permits or refuses
 
 
 class AccessTable(TextTable["Mapping[str, _Entry]"]):
@@ -43,26 +44,26 @@ class AccessTable(TextTable["Mapping[str, _Entry]"]):
         4F:0C:…:A1                                             OK
 
     Comments, empty lines and continuation lines are as in postmap(1), "TABLE FORMAT".  Keys are
-    SHA-256 fingerprints of a public key or a certificate, in either case of letters.
+    SHA-256 fingerprints of a public key or a certificate, in upper or lower case.
 
-    The file is read anew when it has changed.  While the new one is unusable, or gone, the old
-    content stays; that is logged once, as an error, to the logger "ccert".  Rename a new file into
-    place (mv): then no half-written one is ever read.
+    The file is read again when it has changed.  If the new file is unusable or missing, the old
+    content stays in use, and an error is logged once, to the logger "ccert".  Replace the file by
+    renaming a new one (mv), so that a half-written file is never read.
 
     .. warning::
-        A fingerprint of a certificate ends with it; one of a public key lives on with the key.
-        List keys.
+        A certificate's fingerprint changes when the certificate is renewed; a public key's stays
+        the same as long as the key is kept.  List public keys.
 
     Args:
         path: the file.
-        search_order: which of a client's fingerprints to look up, the first that is listed counts:
-            "pubkey_fingerprint", "cert_fingerprint".  The default is that of relay_clientcerts;
-            check_ccert_access of Postfix begins with the certificate's.
-        actions: True: right-hand sides must be actions that :func:`ccert.postfix.parse_action` can
-            do.  False: they are not looked at, as in relay_clientcerts.
+        search_order: which fingerprints of a client to look up, in this order; the first match
+            counts: "pubkey_fingerprint", "cert_fingerprint".  The default is the order of
+            relay_clientcerts; Postfix's check_ccert_access tries the certificate first.
+        actions: True: right-hand sides must be actions that :func:`ccert.postfix.parse_action`
+            supports.  False: right-hand sides are ignored, as in relay_clientcerts.
 
     Raises:
-        ConfigError: ``search_order`` is empty or has an unknown name; or as :meth:`reload`.
+        ConfigError: ``search_order`` is empty or has an unknown name; or see :meth:`reload`.
 
     Source: postconf(5), relay_clientcerts and check_ccert_access.
     """
@@ -88,9 +89,9 @@ class AccessTable(TextTable["Mapping[str, _Entry]"]):
     def lookup(self, peer: Peer) -> str | None:
         """Return the right-hand side for a client; None: not listed, or it has no certificate.
 
-        The verdict on the certificate does not matter: an Untrusted client has proved that it has
-        the key.  With ``actions``, an entry that permits or refuses beats one that does neither,
-        as in Postfix.
+        The verdict on the certificate does not matter: an Untrusted client, too, has proved that
+        it has the key.  With ``actions``, an entry that permits or refuses takes precedence over
+        one that does neither, as in Postfix.
         """
         entries = self._current()
         digests = [getattr(peer, attribute) for attribute in self._attributes]
@@ -115,10 +116,10 @@ def _check_key(key: str) -> None:
     pairs = (len(key) + 1) // 3
     if not _FINGERPRINT.fullmatch(key) or pairs not in {_SHA256_PAIRS, *_OTHER_DIGESTS}:
         raise ConfigError(
-            f"key {key[:100]!r}: no SHA-256 fingerprint; that is 32 hexadecimal pairs with colons"
+            f"key {key[:100]!r}: no SHA-256 fingerprint (32 hexadecimal pairs with colons)"
         )
     if pairs != _SHA256_PAIRS:
         raise ConfigError(
             f"key {key!r}: it is as long as {_OTHER_DIGESTS[pairs]}'s; ccert compares SHA-256 "
-            "fingerprints, see smtpd_tls_fingerprint_digest"
+            "fingerprints (in Postfix: smtpd_tls_fingerprint_digest)"
         )

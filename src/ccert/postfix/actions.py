@@ -1,7 +1,7 @@
-"""What an access table or a policy service says about a client, in the words of access(5).
+"""The actions of access tables and policy services, as in access(5).
 
-ccert is a library and not a mail system: it can permit, refuse, pass the question on, and prepend
-a header.  What else Postfix can do (HOLD, FILTER, …) is an error, never a silent "yes".
+ccert is a library, not a mail system: it can permit, refuse, leave the decision to the next check,
+and prepend a header.  Postfix's other actions (HOLD, FILTER, …) are errors, never a silent "yes".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Action", "parse_action"]
 _REFUSALS = {  # access_map_reject_code, access_map_defer_code and the texts of smtpd(8)
     "REJECT": ("554", "Access denied"),
     "DEFER": ("450", "Access denied"),
-    "DEFER_IF_PERMIT": ("450", "Service unavailable"),  # nobody after us could still reject
+    "DEFER_IF_PERMIT": ("450", "Service unavailable"),  # no later check could still reject
 }
 _STATUS = re.compile(r"[245](\.\d{1,3}\.\d{1,3})(?:\s+|\Z)", re.ASCII)  # RFC 3463, section 2
 _CODE = re.compile(r"[45]\d\d", re.ASCII)
@@ -29,14 +29,14 @@ _HEADER_OCTETS = 998  # RFC 5322, section 2.1.1, likewise
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """What to do.
+    """An action to take.
 
     Attributes:
-        verb: "permit", "refuse", "dunno" (ask the next one), or "prepend" (the header, then as
-            "dunno").
+        verb: "permit", "refuse", "dunno" (go on to the next check), or "prepend" (add the header,
+            then as "dunno").
         text: refuse: the whole SMTP reply, "554 5.7.1 Access denied", in printable ASCII, at most
-            510 octets.  prepend: the header, "X-Name: text", one line, maybe not ASCII.
-            dunno: what INFO and WARN want to have logged, "info: text"; "" otherwise.
+            510 octets.  prepend: the header, "X-Name: text", one line, perhaps not ASCII.
+            dunno: the text that INFO or WARN logs, "info: text"; "" otherwise.
     """
 
     verb: Literal["permit", "refuse", "dunno", "prepend"]
@@ -46,25 +46,25 @@ class Action:
 def parse_action(text: str) -> Action:
     """Read an action: the right-hand side of a table, or a policy service's answer.
 
-    Replies have the codes, enhanced status codes and texts of smtpd(8), without the "<…>: …
-    rejected:" in front.  421 and 521 do not disconnect.  Tabs and the like become spaces, and
-    what is not ASCII "?".
+    Replies have the codes, enhanced status codes and texts of smtpd(8), without the leading "<…>: …
+    rejected:".  421 and 521 do not disconnect.  White space characters become spaces, and other
+    characters that are not printable ASCII become "?".
 
     Args:
         text: such as "REJECT 5.7.1 Not here", "450 4.7.1 Later", "DUNNO".
 
     Raises:
-        ConfigError: ccert cannot do it, among them DISCARD, HOLD, FILTER, REDIRECT, BCC,
-            DEFER_IF_REJECT, names of restrictions and tables.  So is 550 without a text: it looks
-            like a refusal, but Postfix permits (an all-numerical result).
+        ConfigError: ccert does not support it, for example DISCARD, HOLD, FILTER, REDIRECT, BCC,
+            DEFER_IF_REJECT, and names of restrictions and tables.  Likewise for 550 without a text:
+            it looks like a refusal, but for Postfix it permits (an all-numerical result).
     """
     word, *others = re.split("[ \t]", text, maxsplit=1)
     rest = "".join(others).strip()
-    verb = word.upper() if word.isascii() else word  # upper() makes an I of a dotless i
+    verb = word.upper() if word.isascii() else word  # upper() would turn a dotless i into I
     code, reason = _REFUSALS.get(verb, (verb, "Access denied"))
     if _CODE.fullmatch(code):
         if not rest and code == verb:
-            raise ConfigError(f"action {code}: give it a text, or say OK if you mean that")
+            raise ConfigError(f"action {code}: add a text to refuse, or use OK to permit")
         return _refusal(code, rest, reason)
     if verb in {"OK", "RELAY"} or (verb == "PERMIT" and not rest) or re.fullmatch("[0-9]+", text):
         return Action("permit")
@@ -86,13 +86,13 @@ def _refusal(code: str, text: str, reason: str) -> Action:
     if status:
         detail = status[1]
         text = text[status.end() :]
-    line = re.sub(r"\s", " ", f"{code} {code[0]}{detail} {text or reason}")  # code beats status
+    line = re.sub(r"\s", " ", f"{code} {code[0]}{detail} {text or reason}")  # code wins
     return Action("refuse", re.sub(r"[^ -~]", "?", line)[:_REPLY_OCTETS])
 
 
 def _prepend(header: str) -> Action:
     if not _HEADER.fullmatch(header):
-        raise ConfigError(f"action PREPEND {header[:60]!r}: no header; it is NAME: TEXT")
+        raise ConfigError(f"action PREPEND {header[:60]!r}: not a header of the form NAME: TEXT")
     if not all(c.isprintable() or c == "\t" for c in header):
         raise ConfigError(f"action PREPEND {header[:60]!r}: the header is not one printable line")
     if len(header.encode()) > _HEADER_OCTETS:

@@ -1,6 +1,7 @@
-"""What is logged of each client, in Postfix's words (tls_log_summary, tls_log_verify_error).
+"""The log lines about each client, in Postfix's words (tls_log_summary, tls_log_verify_error).
 
-Logger "ccert".  The ``extra`` of each record has the facts: ``ccert_client``, ``ccert_trust``,
+They go to the logger "ccert".  Each record has these ``extra`` fields: ``ccert_client``,
+``ccert_trust``,
 ``ccert_trusted_as_server``, ``ccert_error_code``, and :meth:`ccert.Peer.policy_attributes`.
 """
 
@@ -44,12 +45,12 @@ _OTHERS = "{purpose} certificate verification failed for {client}: num={code}:{e
 
 
 def log_peer(peer: Peer, client: str) -> None:
-    """Log a handshake: why its certificate is untrusted, if so, Postfix's summary line, and whose.
+    """Log a handshake: why the certificate is untrusted, Postfix's summary line, and its owner.
 
-    If the setting is "observe", and would change something, a warning tells what.
+    If the setting is "observe" and True would give another verdict, a warning says so.
 
     Args:
-        peer: whom to log.
+        peer: the client's.
         client: name and address, as for :meth:`ccert.Peer.summary`.
     """
     client = printable(client.lower())

@@ -1,4 +1,4 @@
-"""Logical lines, as Postfix's files have them: postconf(5), postmap(1).
+"""Logical lines, as in Postfix's files: postconf(5), postmap(1).
 
 A line whose first visible character is "#" is a comment, also between the parts of a logical line;
 a line that begins with white space continues the one before.
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["BLANKS", "logical_lines"]
 
-BLANKS = " \t"  # other white space is for the caller to refuse: nobody sees what it does
+BLANKS = " \t"  # the caller refuses other white space, whose effect nobody sees
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Join continuation lines; yield each logical line with the number of its first one.
 
-    A continuation of nothing is yielded, too, with the white space that it begins with.
+    A continuation line without a line before it is yielded, too, with its leading white space.
     """
     number = 0
     parts: list[str] = []

@@ -1,9 +1,9 @@
-"""Ask a policy service, as Postfix's check_policy_service does: SMTPD_POLICY_README's protocol.
+"""Query a policy service, as Postfix's check_policy_service does; protocol: SMTPD_POLICY_README.
 
-A request is lines name=value and an empty line; the answer is a line action=… and an empty line.
-Whatever else happens (no answer in time, nonsense, a connection that breaks twice) ends in the
-default action and a warning in the log: a broken service never lets anybody in, nor does it hold
-an SMTP session longer than ``timeout``.
+A request consists of lines name=value and an empty line; the answer is a line action=… and an empty
+line.  Anything else (no answer in time, a malformed answer, a connection that breaks twice) results
+in the default action and a warning in the log.  So a broken service never lets anybody in, and
+never delays an SMTP session for longer than ``timeout``.
 """
 
 from __future__ import annotations
@@ -76,20 +76,20 @@ _log = logging.getLogger("ccert")
 class PolicyService:
     """A policy service: greylisting, SPF, quotas, or one of your own.
 
-    Sessions may ask at the same time, in several event loops, too; each loop has connections of
-    its own, 100 at most, which are kept for the next request.  A connection carries requests of
-    different messages in turn; those of one message (``instance``) go by the same one if it is
-    free.
+    Sessions may send requests concurrently, even in several event loops.  Each loop has its own
+    connections, 100 at most, which are kept for the next request.  A connection carries requests
+    for different messages in turn; those for one message (``instance``) use the same connection if
+    it is free.
 
     Args:
-        endpoint: "unix:PATH", "inet:HOST:PORT" or "inet:[ADDRESS]:PORT".  A path that is not
-            absolute starts from the working directory, not from Postfix's queue directory.
-        timeout: seconds that :meth:`ask` takes at most, in all.
+        endpoint: "unix:PATH", "inet:HOST:PORT" or "inet:[ADDRESS]:PORT".  A relative
+            path is relative to the working directory, not to Postfix's queue directory.
+        timeout: the most seconds that :meth:`ask` may take in total.
         max_idle: seconds after which an unused connection is closed.
-        default_action: the answer where there is none.
+        default_action: the action after a failure.
 
     Raises:
-        ConfigError: one of them is unusable.
+        ConfigError: an argument is unusable.
 
     Source: postconf(5), smtpd_policy_service_*.
     """
@@ -116,15 +116,15 @@ class PolicyService:
     async def ask(self, attributes: Mapping[str, str]) -> str:
         """Send a request; return the service's action.
 
-        It is one that :func:`ccert.postfix.parse_action` can do: any other answer is a failure.
-        What is not printable goes out as "?", so a value cannot become a line of its own.
+        Any action that :func:`ccert.postfix.parse_action` does not support counts as a failure.
+        Characters that are not printable are sent as "?", so a value cannot begin another line.
 
         Args:
             attributes: as made by :func:`ccert.postfix.access_request`.
 
         Returns:
-            The action; the default action after a failure, which is logged as a warning to the
-            logger "ccert".  A failure is never an exception.
+            The action, or the default action after a failure.  A failure is logged as a warning to
+            the logger "ccert" and never raises an exception.
         """
         request = _encoded(attributes)
         instance = attributes.get("instance", "")
@@ -147,9 +147,9 @@ class PolicyService:
         return self._default_action
 
     async def close(self) -> None:
-        """Close the connections; one that is in use, after its answer.
+        """Close the connections; one that is in use is closed after its answer.
 
-        Do it before the event loop ends.  Later requests open new ones.
+        Call this before the event loop ends.  Later requests open new connections.
         """
         with self._lock:
             kept, self._connections = self._connections, {}
@@ -160,7 +160,7 @@ class PolicyService:
                 loop.call_soon_threadsafe(connections.close)
 
     def _connections_here(self) -> Connections:
-        """Return the running loop's connections; forget those of loops that have ended."""
+        """Return the running loop's connections; drop those of closed loops."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._connections:
@@ -199,7 +199,7 @@ def access_request(*, peer: Peer | None, **attributes: str | int) -> dict[str, s
 def _address(endpoint: str) -> Address:
     if match := re.fullmatch(r"unix:([^\0]+)", endpoint):
         if len(os.fsencode(match[1])) > _PATH_OCTETS:
-            raise ConfigError(f"policy service {endpoint}: a path of over {_PATH_OCTETS} octets")
+            raise ConfigError(f"policy service {endpoint}: path longer than {_PATH_OCTETS} octets")
         return match[1]
     inet = re.fullmatch(r"inet:(?:([\w.-]+)|\[([\w.:%]+)\]):(\d{1,5})", endpoint, re.ASCII)
     try:
@@ -208,7 +208,7 @@ def _address(endpoint: str) -> Address:
     except ValueError as error:
         raise ConfigError(f"policy service {endpoint}: {error}") from error
     raise ConfigError(
-        f"policy service {endpoint!r}: neither unix:PATH nor inet:HOST:PORT nor inet:[ADDRESS]:PORT"
+        f"policy service {endpoint!r}: not unix:PATH, inet:HOST:PORT or inet:[ADDRESS]:PORT"
     )
 
 
@@ -221,7 +221,7 @@ def _encoded(attributes: Mapping[str, str]) -> bytes:
 
 
 def _action(answer: bytes) -> str:
-    """Return the first action; other lines do not matter, as in Postfix's attr_scan_plain(3)."""
+    """Return the first action; other lines are ignored, as by Postfix's attr_scan_plain(3)."""
     for line in answer.decode().split("\n"):
         name, _, value = line.partition("=")
         if name == "action":

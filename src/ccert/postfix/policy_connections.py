@@ -1,8 +1,8 @@
-"""One event loop's connections to a policy service: request out, answer in, one at a time on each.
+"""One event loop's connections to a policy service, each with one request at a time.
 
-A connection is kept only while both ends agree on what comes next.  After anything unexpected
-(octets that nobody asked for, a request given up half-way) it is closed: otherwise the answer to
-one client would be taken for the next one's.
+A connection is kept only while both ends are in step.  After anything unexpected (unsolicited data,
+a request cancelled half-way) it is closed; otherwise the answer about one client could be taken for
+the answer about the next.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["Address", "Connections"]
 Address = str | tuple[str, int]  # a socket's path; host and port
 
 _LIMIT = 100  # connections
-_ANSWER_OCTETS = 16384  # the longest sensible one is a header of 998
+_ANSWER_OCTETS = 16384  # the longest useful answer is a header of 998
 _BACKLOG_SECONDS = 0.01
 
 _CONTROL = re.compile(rb"[\0-\x08\x0b-\x1f\x7f]")
 
 
 class Connections:
-    """Keeps connections for the next request."""
+    """A pool of connections, kept for the next request."""
 
     def __init__(self, address: Address, max_idle: float) -> None:
         self._address = address
@@ -40,21 +40,22 @@ class Connections:
     async def ask(self, request: bytes, instance: str) -> bytes:
         """Send a request; return the answer without the empty line at its end.
 
-        A connection that is closed before a complete answer is replaced once, as by Postfix's
-        smtpd_policy_service_try_limit: services may close one at any time between two requests.
+        If a connection is closed before the answer is complete, the request is sent once more on a
+        new one, as with Postfix's smtpd_policy_service_try_limit: services may close a connection
+        at any time between two requests.
 
         Args:
             request: complete, with its empty line.
-            instance: which message it is about.  Some services keep a message's state for each
-                connection, so it gets the one that it had before if that is free.
+            instance: which message it is about.  Some services keep a message's state with the
+                connection, so the message gets the same connection as before if it is free.
 
         Raises:
-            OSError: no connection, or closed twice.
-            ValueError: nonsense.
+            OSError: cannot connect, or the connection was closed twice.
+            ValueError: the answer is malformed.
         """
         async with self._slots:
             connection = self._take(instance)
-            await asyncio.sleep(0)  # what has come unasked ends it
+            await asyncio.sleep(0)  # unsolicited data closes it now
             if not connection:
                 connection = await self._open()
             try:
@@ -67,7 +68,7 @@ class Connections:
             return answer
 
     def close(self) -> None:
-        """Close what is idle; from now on, close what is in use after its answer."""
+        """Close idle connections now, and those in use after their answers."""
         self._closed = True
         for connection in self._idle:
             connection.abort()
@@ -76,7 +77,7 @@ class Connections:
         if not self._idle:
             return None
         same = (kept for kept in self._idle if kept.instance == instance)
-        connection = next(same, self._idle[-1])  # the oldest ones age
+        connection = next(same, self._idle[-1])  # the oldest ones may expire
         self._forget(connection)
         return connection
 
@@ -99,8 +100,8 @@ class Connections:
         if not isinstance(self._address, str):
             host, port = self._address
             return (await loop.create_connection(self._new, host, port))[1]
-        # asyncio's own connect() takes "try again", which is what a full backlog says, for "in
-        # progress": the connection then breaks.
+        # asyncio's own connect() takes EAGAIN, which means a full backlog here, for EINPROGRESS;
+        # the connection then breaks.
         with contextlib.ExitStack() as stack:
             sock = stack.enter_context(socket.socket(socket.AF_UNIX))
             sock.setblocking(False)  # noqa: FBT003
@@ -111,7 +112,7 @@ class Connections:
                 except BlockingIOError:
                     await asyncio.sleep(_BACKLOG_SECONDS)
             _, connection = await loop.create_unix_connection(self._new, sock=sock)
-            stack.pop_all()  # it is the transport's now
+            stack.pop_all()  # the transport owns it now
         return connection
 
     def _new(self) -> _Connection:
@@ -119,18 +120,18 @@ class Connections:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection; ``lost`` is called with it at its end, whoever closed it."""
+    """One connection; calls ``lost`` with itself when it is closed, by either end."""
 
     def __init__(self, lost: Callable[[_Connection], None]) -> None:
         self.instance = ""
         self.expiry: asyncio.TimerHandle | None = None
         self._lost = lost
         self._octets = b""
-        self._answer: asyncio.Future[bytes] | None = None  # while there is a request
+        self._answer: asyncio.Future[bytes] | None = None  # during a request
         self._end = "the connection was closed"
 
     async def exchange(self, request: bytes) -> bytes:
-        """Send a request and wait for its answer; failing that, or cancelled, abort."""
+        """Send a request and return its answer; abort after a failure or if cancelled."""
         self._octets = b""
         self._answer = asyncio.get_running_loop().create_future()
         if self.ending:  # lost() may have been called already
@@ -147,11 +148,11 @@ class _Connection(asyncio.Protocol):
 
     @property
     def ending(self) -> bool:
-        """No further request may go out."""
+        """Whether no further request may be sent."""
         return self._transport.is_closing()
 
     def abort(self) -> None:
-        """Close the connection at once, with what is still to be sent."""
+        """Close the connection at once and discard unsent data."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -161,7 +162,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Collect the answer."""
         if not self._answer or self._answer.done():
-            self._end = "it sent what nobody had asked for"
+            self._end = "it sent unsolicited data"
             self.abort()
             return
         self._octets += data
@@ -169,8 +170,8 @@ class _Connection(asyncio.Protocol):
         if _CONTROL.search(data):
             self._answer.set_exception(ValueError("its answer has control characters"))
         elif len(answer) > _ANSWER_OCTETS:
-            self._answer.set_exception(ValueError(f"an answer of over {_ANSWER_OCTETS} octets"))
-        elif end and b"\naction=" not in answer:  # whose answer comes next is anybody's guess
+            self._answer.set_exception(ValueError(f"answer longer than {_ANSWER_OCTETS} octets"))
+        elif end and b"\naction=" not in answer:  # the ends are out of step
             self._answer.set_exception(ValueError("its answer has no action"))
         elif end:
             self._answer.set_result(answer[1:])
@@ -178,7 +179,7 @@ class _Connection(asyncio.Protocol):
                 self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits for an answer, and the owner."""
+        """Fail a pending request, and notify the owner."""
         if self._answer and not self._answer.done():
             self._answer.set_exception(ConnectionResetError(str(exc or self._end)))
         self._lost(self)

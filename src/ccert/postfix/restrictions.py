@@ -1,4 +1,4 @@
-"""Who may send to a recipient: tables of clients and a policy service, as in smtpd(8)."""
+"""The checks for each recipient: tables of clients and a policy service, as in smtpd(8)."""
 
 from __future__ import annotations
 
@@ -40,17 +40,16 @@ class Decision(NamedTuple):
 
 
 class Restrictions:
-    """Asks the restrictions that there are, in this order, until one permits or refuses.
+    """Consults those of its arguments that are given, in this order, until one permits or refuses.
 
-    If none does, the recipient is accepted; but with ``relay_clientcerts`` or ``relay_clientnames``
-    it is refused: then only clients that are listed there, or permitted by another restriction, may
-    send.
+    If none does, the recipient is accepted, unless ``relay_clientcerts`` or ``relay_clientnames``
+    is given: then only clients that are listed there, or that another check permits, may send.
 
     Args:
         check_ccert_access: a table of actions (made with ``actions=True``).
         relay_clientcerts: a table of keys that may send.
         relay_clientnames: a table of hosts that may send.
-        policy_service: the policy service, asked last.
+        policy_service: the policy service, consulted last.
 
     Raises:
         ConfigError: ``check_ccert_access`` is no table of actions.
@@ -93,8 +92,8 @@ class Restrictions:
 
         Args:
             peer: the client; None without TLS.
-            client: its name in the log, "unknown[192.0.2.1]".
-            attributes: what is known, as for :func:`ccert.postfix.access_request`.
+            client: its name for the log, "unknown[192.0.2.1]".
+            attributes: known attributes, as for :func:`ccert.postfix.access_request`.
         """
         headers: list[str] = []
         async for action, rule in self._opinions(peer, attributes):

@@ -61,10 +61,10 @@ class TextTable(ABC, Generic[_T]):
 
     def __init__(self, path: StrPath) -> None:
         self._path = path
-        self._signature: object = None  # of the file at last sight
-        self._content: _T | None = None  # of the last usable file; only ever replaced as a whole
-        self._complaint = ""  # logged last
-        self._reading = threading.RLock()  # reload() may come by signal, amid a look-up
+        self._signature: object = None  # of the file when last read
+        self._content: _T | None = None  # the last usable one; always replaced as a whole
+        self._complaint = ""  # the last one logged
+        self._reading = threading.RLock()  # a signal may call reload() during a look-up
         self.reload()
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class TextTable(ABC, Generic[_T]):
             self._load()
 
     def _current(self) -> _T:
-        if self._reading.acquire(blocking=False):  # else another thread looks after it
+        if self._reading.acquire(blocking=False):  # else another thread is checking the file
             try:
                 if _signature(self._path) != self._signature:
                     self._load()
@@ -100,11 +100,11 @@ class TextTable(ABC, Generic[_T]):
         return content
 
     def _load(self) -> None:
-        signature = _signature(self._path)  # first, so that a file amid a change is read again
+        signature = _signature(self._path)  # first, so that a later change is seen
         try:
             self._content = self._parsed()
         except _UnreadableError:
-            signature = None  # it may be readable in a moment, and not have changed
+            signature = None  # it may become readable without a change
             raise
         finally:
             self._signature = signature
@@ -154,7 +154,7 @@ class TextTable(ABC, Generic[_T]):
 
 def _split(line: str) -> tuple[str, str]:
     if line[0] in BLANKS:
-        raise ConfigError("it continues a line, but there is none")
+        raise ConfigError("white space in front continues a line, but there is none")
     key, *rest = re.split(f"[{BLANKS}]", line, maxsplit=1)
     value = "".join(rest).strip(BLANKS)
     if not value:
@@ -163,16 +163,16 @@ def _split(line: str) -> tuple[str, str]:
 
 
 def _signature(path: StrPath) -> object:
-    """Return what changes with the file; without a file, the reason."""
+    """Return a value that changes with the file; without a file, the error number."""
     try:
         status = os.stat(path)  # noqa: PTH116 - like open(), it takes any path
     except OSError as error:
         return error.errno
-    # The time of the inode's change as well: "cp -p" and chmod do not change the content's.
+    # ctime as well: "cp -p" and chmod can leave mtime unchanged.
     return (
         status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
     )  # fmt: skip
 
 
 def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # else a named pipe waits for a writer
+    return os.open(path, flags | os.O_NONBLOCK)  # else opening a named pipe blocks

@@ -1,6 +1,6 @@
 """The address in MAIL FROM:<…> and RCPT TO:<…>, by the grammar of RFC 5321, section 4.1.2.
 
-Printable ASCII only, so that it can stand in a header or a log line as it is.
+Printable ASCII only, so that it can be put into a header or a log line unchanged.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 __all__ = ["parse_path"]
 
-_NULL_SENDER = "<>"  # aiosmtpd cannot do with an empty one
+_NULL_SENDER = "<>"  # aiosmtpd does not accept an empty one
 
 _LOCAL = r"""(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+|"(?:[ !#-\[\]-~]|\\[ -~])*")"""
 _DOMAIN = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[!-Z^-~]+\])"
@@ -25,7 +25,7 @@ def parse_path(text: str) -> tuple[str, str] | None:
     """Split a path from the parameters after it.
 
     Returns:
-        the mailbox, or "<>" if it is empty, and the parameters; None: it is no path.
+        the mailbox, or "<>" if it is empty, and the parameters; None if this is not a path.
     """
     if match := _NULL_PATH.fullmatch(text):
         return _NULL_SENDER, match["parameters"] or ""

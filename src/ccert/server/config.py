@@ -1,6 +1,6 @@
-"""What ``ccert serve`` is told, by a file and by options, checked before anything is done.
+"""The configuration of ``ccert serve``, from a file and from options, checked before anything else.
 
-All errors are found at once, each with the file and line, or the option, that is to blame.
+All errors are reported at once, each with its file and line, or its option.
 """
 
 from __future__ import annotations
@@ -85,15 +85,15 @@ _PARAMETERS = {field.name: field for field in dataclasses.fields(Config)}
 def configure(
     file: Iterable[Assignment], options: Iterable[Assignment], errors: list[str]
 ) -> Config:
-    """Make the configuration: options override the file, defaults fill what neither says.
+    """Make the configuration: options override the file; defaults apply to the rest.
 
     Args:
-        file: what a file assigns.
-        options: what the command line assigns.
-        errors: what is known to be wrong already.
+        file: the file's assignments.
+        options: the command line's assignments.
+        errors: errors found so far.
 
     Raises:
-        ConfigError: with all errors, those given and those found here, a line each.
+        ConfigError: with all errors, those given and those found here, one per line.
     """
     given: dict[str, Assignment] = {}
     for assignment in file:
@@ -137,7 +137,7 @@ def _suggestion(name: str) -> str:
 
 
 def _contradictions(config: Config, given: dict[str, Assignment]) -> Iterable[str]:
-    """Say what is missing, and what would be in vain because of something else."""
+    """Report what is missing, and what would have no effect because of another parameter."""
     for name, option in (("smtpd_tls_cert_file", "--cert"), ("maildir", "--maildir")):
         if not getattr(config, name):
             yield f"{name} ({option}) is missing"
@@ -146,7 +146,7 @@ def _contradictions(config: Config, given: dict[str, Assignment]) -> Iterable[st
     unasked = "is in vain where no certificate is asked for"
     no_cas = "refuses everybody without a trusted CA: give smtpd_tls_CAfile"
     no_service = "is in vain without check_policy_service"
-    rules = (  # what must not be in use, when, why, and because of which other
+    rules = (  # parameter, whether it is contradicted, why, and by which other parameter
         ("tls_trust_server_ccerts", not asks, unasked, "smtpd_tls_ask_ccert"),
         ("smtpd_tls_req_ccert", not asks, unasked, "smtpd_tls_ask_ccert"),
         ("require_trusted", not asks, unasked, "smtpd_tls_ask_ccert"),
@@ -178,7 +178,7 @@ def _contradictions(config: Config, given: dict[str, Assignment]) -> Iterable[st
 
 
 def _completed(config: Config) -> Config:
-    """Fill in the defaults that depend on something."""
+    """Fill in the defaults that depend on other parameters or on the system."""
     level = config.smtpd_tls_security_level
     return dataclasses.replace(
         config,

@@ -1,7 +1,7 @@
-"""Read a file of main.cf's form: ``name = value``, see postconf(5).
+"""Read a file in the format of main.cf: ``name = value``, see postconf(5).
 
-Stricter than Postfix: what it only warns of is an error here, and "$name" is not expanded but
-refused.  Lines may end in CRLF, too; a CR elsewhere is a control character like any other.
+This is stricter than Postfix: its warnings are errors here, and "$name" is an error, not expanded.
+Lines may also end in CRLF; a CR elsewhere is a control character like any other.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def read_assignments(path: str) -> tuple[list[Assignment], list[str]]:
     """Read a file.
 
     Returns:
-        what it assigns, in its order, and an error ("FILE, line N: …") for each logical line that
-        assigns nothing.
+        the assignments, in their order, and an error ("FILE, line N: …") for each logical line
+        that is not an assignment.
 
     Raises:
         ConfigError: the file cannot be read.

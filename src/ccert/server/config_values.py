@@ -1,6 +1,6 @@
-"""The values that a parameter may have, read as Postfix reads them.
+"""Convert the values of parameters, as Postfix does.
 
-Each function takes the text and returns the value, or raises ValueError saying what is wanted.
+Each function takes the text and returns the value, or raises ValueError with what is expected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TABLE_TYPE = re.compile(r"(?P<type>[a-z]+):(?P<path>.*)")
 
 
 def text(value: str) -> str:
-    """Take it as it is; "" is as good as not given."""
+    """Return the text unchanged; "" means not given."""
     return value
 
 
@@ -63,7 +63,7 @@ def seconds(value: str) -> int:
 
 
 def hostname(value: str) -> str:
-    """Read a host name; "" is as good as not given."""
+    """Read a host name; "" means not given."""
     if value and not _HOSTNAME.fullmatch(value):
         raise ValueError(f"{value!r} is not a host name")
     return value

@@ -23,13 +23,13 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def bind(self, *, shared: bool = True) -> socket.socket:
-        """Return a socket bound to the endpoint, that does not listen yet.
+        """Return a socket that is bound to the endpoint and does not listen yet.
 
         Args:
-            shared: with others that share it (SO_REUSEPORT).
+            shared: allow other sockets that share the port, too (SO_REUSEPORT).
 
         Raises:
-            OSError: the host is unknown, or the address is not to be had.
+            OSError: the host is unknown, or the address is not available.
         """
         family, kind, protocol, _, address = socket.getaddrinfo(
             self.host, self.port, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
@@ -38,7 +38,7 @@ class Endpoint:
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
-            if family == socket.AF_INET6:  # so that 0.0.0.0 and [::] can be served side by side
+            if family == socket.AF_INET6:  # so that 0.0.0.0 and [::] can both be used
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             bound.bind(address)
         except OSError:

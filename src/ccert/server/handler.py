@@ -1,4 +1,4 @@
-"""What becomes of a message: the client's verdict decides on it, then it goes into the Maildir."""
+"""Decide about each message by the client's verdict, then deliver it into the Maildir."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Handler"]
 
 _log = logging.getLogger("ccert")
 
-# the order in which Postfix's check_ccert_access looks
+# the search order of Postfix's check_ccert_access
 _ACCESS = {"search_order": ("cert_fingerprint", "pubkey_fingerprint"), "actions": True}
 _MAX_RECIPIENTS = 1000  # characters
 
@@ -45,7 +45,7 @@ class _Delivery:
         hostname: str,
         responses: list[str],
     ) -> list[str]:
-        """Offer what there is: AUTH is not."""
+        """Do not offer AUTH, which is not supported."""
         session.host_name = hostname
         return [line for line in responses if not line.startswith("250-AUTH")]
 
@@ -90,14 +90,14 @@ class _Delivery:
         return f"250 2.0.0 Ok: delivered as {identifier}"
 
     async def handle_exception(self, error: Exception) -> str:
-        """Log an error of ours; the client is to try again."""
+        """Log an internal error; the client will try again."""
         if not isinstance(error, TLSSetupException):  # which is logged where it happens
             _log.error("internal error: %r", error, exc_info=error)
         return "451 4.3.0 Error: internal error"
 
 
 def _recipients(addresses: list[str]) -> str:
-    """List them for a line of the log, as many as a line can do with."""
+    """List the recipients for a log line, truncated to a reasonable length."""
     text = ",".join(f"<{address}>" for address in addresses)
     if len(text) <= _MAX_RECIPIENTS:
         return text
@@ -105,17 +105,17 @@ def _recipients(addresses: list[str]) -> str:
 
 
 class Handler(CcertMixin, _Delivery):
-    """The hooks of every session of a worker.
+    """The hooks for all sessions of a worker.
 
     Args:
-        config: whom to ask about clients and recipients.
+        config: names the tables and the policy service.
         maildir: where to deliver.
 
     Attributes:
-        tables: by parameter; they read themselves again, too, when their files have changed.
+        tables: by parameter; tables also reload themselves when their files have changed.
 
     Raises:
-        ConfigError: a table is unusable, or the policy service's parameters are.
+        ConfigError: a table or a parameter of the policy service is unusable.
     """
 
     def __init__(self, config: Config, maildir: Maildir) -> None:
@@ -151,6 +151,6 @@ class Handler(CcertMixin, _Delivery):
         return table
 
     async def close(self) -> None:
-        """End the connections to the policy service."""
+        """Close the connections to the policy service."""
         if self._policy_service:
             await self._policy_service.close()

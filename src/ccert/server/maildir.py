@@ -1,7 +1,7 @@
-"""Deliver into a Maildir, durably: what was acknowledged survives kill -9 and the power cut.
+"""Deliver into a Maildir, durably: an acknowledged message survives kill -9 and a power failure.
 
-The standard library's ``mailbox.Maildir`` makes a name, writes, fsyncs and links; that the name is
-unique, whatever the clock says, and that it survives, are ours.
+The standard library's ``mailbox.Maildir`` writes the file, calls fsync, and links it.  This module
+makes names that are unique, whatever the clock says, and makes the directory entry durable.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Maildir"]
 
-_BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n|\Z")  # RFC 5322, 3.6.8, 4.5; or none at all
+_BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n|\Z")  # RFC 5322, 3.6.8, 4.5; or an empty message
 _MAX_BEGINNING = 1000  # octets of a line, RFC 5322, 2.1.1
 
 
 class Maildir:
-    """A Maildir that several threads and processes may deliver into at a time.
+    """A Maildir into which several threads and processes may deliver concurrently.
 
     Args:
-        path: the directory; it is made if its parent exists, with ``tmp``, ``new`` and ``cur``.
+        path: the directory; it is created if its parent exists, with ``tmp``, ``new`` and ``cur``.
 
     Raises:
-        ConfigError: it cannot be made or written to.
+        ConfigError: it cannot be created or written to.
     """
 
     def __init__(self, path: str) -> None:
@@ -52,26 +52,26 @@ class Maildir:
 
     @property
     def tmp(self) -> Path:
-        """Where to keep what is to be delivered: the disk that will have it is the one to fill."""
+        """Where to spool messages: on the same file system to which they will be delivered."""
         return self.path / "tmp"
 
     def clean(self) -> None:
-        """Remove what crashes left in ``tmp`` more than 36 hours ago, as maildir(5) asks."""
+        """Remove files that crashes left in ``tmp`` more than 36 hours ago, see maildir(5)."""
         _Mailbox(self.path, create=False).clean()
 
     def deliver(self, headers: Iterable[str], message: BinaryIO) -> str:
         """Store a message; return its name once it is on disk.
 
-        Lines that end in CRLF end in LF there, as is the way in a Maildir.  An empty line is put
-        before a message that does not begin with a header field: else it could continue our last
-        header.  Nothing else changes.
+        CRLF at the end of a line becomes LF, as usual in a Maildir.  If the message does not begin
+        with a header field, an empty line is inserted before it; otherwise it could continue our
+        last header.  Nothing else is changed.
 
         Args:
-            headers: lines to stand above the message, without their ends.
-            message: read from its beginning, and closed whatever happens.
+            headers: lines to put above the message, without line ends.
+            message: read from the beginning, and closed in any case.
 
         Raises:
-            OSError: it is not stored, or perhaps not durably.
+            OSError: the message is not stored, or perhaps not durably.
         """
         with message:
             message.seek(0)
@@ -83,7 +83,7 @@ class Maildir:
             try:
                 name = delivery.add(_Headed(top, message))  # type: ignore[arg-type] # it reads lines
             except mailbox.ExternalClashError as error:
-                # no second try: the message has been read
+                # no retry: the message has been read already
                 raise FileExistsError(f"no unique name to be had in {self.path}") from error
             finally:
                 delivery.remove_tmp()
@@ -92,18 +92,18 @@ class Maildir:
 
 
 class _Mailbox(mailbox.Maildir):
-    """The library's, for one delivery, with a name that no clock and no other process makes twice.
+    """The library's Maildir, for one delivery, with a unique random name.
 
-    Its own are made of time, process and a counter, which threads can read at once; where there are
-    no hard links it renames, which would replace the other message.
+    The library makes names of the time, the process id and a counter, and two threads can get the
+    same one.  Without hard links it renames, which would replace the other message.
     """
 
     _tmp: Path | None = None
 
     def remove_tmp(self) -> None:
-        """Remove what a failed delivery left in ``tmp``: it would keep a full disk full.
+        """Remove what a failed delivery left in ``tmp``; it would keep a full disk full.
 
-        The library does not where the disk fills up only as the file is closed.
+        The library does not remove it if the disk becomes full only when the file is closed.
         """
         if self._tmp:
             self._tmp.unlink(missing_ok=True)
@@ -126,7 +126,7 @@ def _fsync(directory: Path) -> None:
 
 
 class _Headed:
-    """As much of a file as ``mailbox`` needs: its lines, headers first."""
+    """The part of the file interface that ``mailbox`` needs; reads the headers first."""
 
     def __init__(self, headers: bytes, body: BinaryIO) -> None:
         self._parts: list[IO[bytes]] = [io.BytesIO(headers), body]
@@ -138,4 +138,4 @@ class _Headed:
         return line
 
     def read(self) -> bytes:
-        raise NotImplementedError  # mailbox looks whether it is there
+        raise NotImplementedError  # mailbox only checks that it exists

@@ -1,8 +1,8 @@
-"""The process that an operator starts: it holds the ports and keeps the workers alive.
+"""The process that an operator starts: it holds the ports and keeps the workers running.
 
-Workers are forked, from a process that has neither threads nor an event loop and never will: so a
-fork is safe, takes no time, and a worker that replaces another runs the very code and configuration
-that its predecessor ran, whatever has been installed since.
+Workers are forked from a process that never has threads or an event loop.  So a fork is safe and
+fast, and a worker that replaces another runs the same code and configuration as its predecessor,
+even if another version has been installed since.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ __all__ = ["Master"]
 _log = logging.getLogger("ccert")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-_FIRST_PAUSE = 0.1  # seconds before a worker that died young is replaced; then twice as long
+_FIRST_PAUSE = 0.1  # seconds before a worker is replaced; doubles each time
 _LONGEST_PAUSE = 60.0
-_OLD = 60.0  # seconds after which a death is no sign of trouble
-_FILES_EACH = 3  # of a session: the connection, the message, one to the policy service
+_OLD = 60.0  # seconds; if a worker ran longer, the pause is reset
+_FILES_EACH = 3  # per session: the client, the message, the policy service
 _FILES_OF_OWN = 64
-_GRACE = 5.0  # seconds for workers to see to shutdown_timeout themselves
+_GRACE = 5.0  # seconds for workers to enforce shutdown_timeout themselves
 
 
 @dataclasses.dataclass
@@ -51,10 +51,10 @@ class _Child:
 
 
 class Master:
-    """Holds ports and workers.
+    """Holds the ports and runs the workers.
 
     Args:
-        config: what to do.  It is checked here, whole, before anything is served.
+        config: the configuration.  It is checked completely before any worker starts.
 
     Raises:
         ConfigError: a file or an address is unusable.
@@ -71,7 +71,7 @@ class Master:
         self._restart: list[float] = []  # when to start a worker, for each that is missing
         self._pause = 0.0
         self._announced = False
-        self._kill_at: float | None = None  # and whether we are stopping
+        self._kill_at: float | None = None  # None: not stopping
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then until the workers have finished."""
@@ -119,7 +119,7 @@ class Master:
 
     def _fork(self) -> None:
         ours, theirs = socket.socketpair()
-        # a signal must not find the child with its parent's handlers
+        # the child must not run its parent's signal handlers
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             pid = os.fork()
@@ -133,30 +133,30 @@ class Master:
         self._selector.register(ours, selectors.EVENT_READ, child)
 
     def _be_worker(self, control: socket.socket) -> None:
-        """Be a worker, which unblocks signals when it can heed them; never return."""
+        """Run a worker, which unblocks signals when it can handle them; never return."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the master sends TERM
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal; the master sends TERM
             self._selector.close()
             for end in (*self._wakeup, *(child.control for child in self._children.values())):
-                end.close()  # else siblings would never see the master's end
+                end.close()  # else siblings would not notice the master's end
             listeners = [port.share() for port in self._ports]
             tls_listeners = [port.share() for port in self._tls_ports]
             Worker(self._config, listeners, tls_listeners, control).run()
             status = 0
         except ConfigError as error:
             _log.error("%s", error)
-        except BaseException:  # noqa: BLE001 - whatever it is, the log has it
+        except BaseException:  # noqa: BLE001 - everything is logged
             _log.exception("worker failed")
         finally:
             logging.shutdown()
             os._exit(status)
 
     def _hear(self, child: _Child) -> None:
-        """Note that a worker listens; the end of the connection is SIGCHLD's to tell."""
+        """Note that a worker listens; at the end of the connection, SIGCHLD reports its exit."""
         if child.control.recv(len(READY)) != READY:
             self._selector.unregister(child.control)
             return
@@ -171,7 +171,7 @@ class Master:
             _log.info("ready: listening on %s; workers: %d", ", ".join(ports), ready)
 
     def _bury(self) -> None:
-        """Take note of workers that ended, and plan their replacement."""
+        """Reap workers that have ended, and schedule their replacement."""
         while self._children:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
@@ -209,7 +209,7 @@ class Master:
 
 
 def _check_files(config: Config) -> None:
-    """Raise one ConfigError with all that is wrong, a line each."""
+    """Raise one ConfigError with all errors, one per line."""
     errors = []
 
     def attempt(make: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401
@@ -227,7 +227,7 @@ def _check_files(config: Config) -> None:
 
 
 def _make_room(sessions: int) -> None:
-    """Allow a worker as many open files as its sessions may need, as far as we are allowed to."""
+    """Raise the limit of open files to what a worker's sessions may need, if permitted."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES_EACH * sessions + _FILES_OF_OWN
     if soft in range(wanted):  # and not RLIM_INFINITY

@@ -1,4 +1,4 @@
-"""A port that the master holds, so that it stays ours even while no worker listens there."""
+"""A port that the master keeps bound, so that it stays ours even if no worker listens."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Port"]
 
 
 class Port:
-    """Bound, but without listening itself.
+    """A port that is bound but does not listen itself.
 
     Args:
-        endpoint: where; port 0: one that the system chooses, and which is the same for all workers.
+        endpoint: the address; port 0: the system chooses a port, the same for all workers.
 
     Raises:
-        ConfigError: it cannot be had, not even if whoever has it would share it: to a server that
-            was forgotten would go half of the clients.
+        ConfigError: the port is not available.  A port that is in use counts as not available even
+            if it is shared: otherwise a forgotten server would get half of the clients.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:

@@ -1,7 +1,7 @@
-"""The header lines that a message gets on top: where it came from, and who vouches for the client.
+"""The trace header lines of a message: its origin, and the names in the client's certificate.
 
-RFC 5321, section 4.4, in the words of Postfix's ``smtpd_tls_received_header``.  Nothing that a
-client or its certificate says can end a line, a comment or a quoted string.
+They follow RFC 5321, section 4.4, and Postfix's ``smtpd_tls_received_header``.  Nothing from the
+client or its certificate can end a line, a comment or a quoted string.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _SPECIALS = frozenset(' <>()\\";@')  # Postfix replaces these in HELO names
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-    """One message's way into this server.
+    """The facts about a message's arrival.
 
     Attributes:
-        helo: what the client calls itself.
+        helo: the client's HELO or EHLO name.
         address: its IP address; "" if it is not known.
         protocol: "SMTP" or "ESMTP".
-        peer: what TLS says of it; None without TLS.
-        asked: whether it was asked for a certificate.
+        peer: the client's, from TLS; None without TLS.
+        asked: whether a certificate was requested.
         hostname: of this server.
         id: of the message.
         sender: "" for a bounce.
@@ -51,7 +51,7 @@ class Trace:
     recipients: Sequence[str]
 
     def lines(self, prepended: Sequence[str] = ()) -> list[str]:
-        """Return the lines, without their ends; ``prepended`` ones stand above Received."""
+        """Return the lines, without line ends; ``prepended`` lines go above Received."""
         return [
             f"Return-Path: <{self.sender}>",
             *(f"Delivered-To: {recipient}" for recipient in self.recipients),
@@ -91,7 +91,7 @@ class Trace:
         return lines
 
     def _by(self) -> list[str]:
-        # RFC 3848 knows ESMTPS, but no SMTPS
+        # RFC 3848 defines ESMTPS, but not SMTPS
         secure = "S" if self.peer and self.protocol == "ESMTP" else ""
         by = f"by {self.hostname} (ccert) with {self.protocol}{secure} id {self.id}"
         now = email.utils.format_datetime(datetime.datetime.now().astimezone())
@@ -101,12 +101,12 @@ class Trace:
 
 
 def _comment(text: str) -> str:
-    """Make a certificate's name fit for a quoted string in a comment."""
+    """Make a certificate's name safe for a quoted string in a comment."""
     return "".join(c if c.isascii() and c.isprintable() and c not in '()\\"' else "?" for c in text)
 
 
 def _word(text: str) -> str:
-    """Make a HELO name fit for where a domain stands."""
+    """Make a HELO name safe for use in place of a domain."""
     return "".join(
         c if c.isascii() and c.isprintable() and c not in _SPECIALS else "?" for c in text
     )

@@ -1,9 +1,9 @@
-"""aiosmtpd's SMTP, hardened for strangers.
+"""aiosmtpd's SMTP, hardened against untrusted clients.
 
-- A message goes to a file as it comes: memory does not grow with messages or with their lines.
-- Addresses are RFC 5321's: aiosmtpd also decodes RFC 2047 words in them, line breaks included.
-- Handshakes end in time, and see the TLS context of the moment.
-- There is no AUTH, as there is nobody to log in.
+- A message is written to a file as it arrives: memory does not grow with messages or lines.
+- Addresses follow RFC 5321; aiosmtpd also decodes RFC 2047 words in them, even line breaks.
+- Handshakes have a timeout, and use the current TLS context.
+- There is no AUTH, because there are no user accounts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Envelope(smtp.Envelope):
     """A transaction, with the message as a file in place of ``content``.
 
     Attributes:
-        message: whoever delivers it closes it.
+        message: the file; the code that delivers it must close it.
         size: of the message, in octets.
     """
 
@@ -53,7 +53,7 @@ class Envelope(smtp.Envelope):
 
 
 class _Sizes(dict[str, int]):
-    """How long a command may be; aiosmtpd's own grows with each EHLO, for all sessions."""
+    """The length limits of commands; aiosmtpd's limits grow with each EHLO, for all sessions."""
 
     def __missing__(self, command: str) -> int:
         return 512  # RFC 5321, 4.5.3.1.4
@@ -68,11 +68,11 @@ class SMTP(Ending):
     Args:
         handler: its hooks decide; ``handle_DATA`` delivers ``envelope.message``.
         config: limits and names.
-        spool: the directory for messages on their way.
-        context: returns the TLS context of the moment for STARTTLS; None: not offered.
+        spool: the directory for messages that are being received.
+        context: returns the current TLS context for STARTTLS; None: STARTTLS is not offered.
     """
 
-    line_length_limit = 2**16  # "if at all possible", RFC 5321, 4.5.3.1: longer than 1000 octets
+    line_length_limit = 2**16  # more than RFC 5321, 4.5.3.1.6 requires (1000 octets)
     envelope: Envelope
 
     def __init__(
@@ -105,7 +105,7 @@ class SMTP(Ending):
     def _counted(
         self, method: Callable[[str], Awaitable[None]]
     ) -> Callable[[str], Awaitable[None]]:
-        """Count commands that do no work: each beyond a limit is as good as an error."""
+        """Count junk commands: each beyond a limit counts as an error."""
 
         @functools.wraps(method)
         async def counted(argument: str) -> None:
@@ -116,17 +116,17 @@ class SMTP(Ending):
         return counted
 
     async def push(self, status: str | bytes) -> None:
-        """Send a reply, which is one line whatever is quoted in it."""
+        """Send a reply as one line, whatever text it quotes."""
         text = status.decode("latin-1") if isinstance(status, bytes) else status
         self._errors += text.startswith(("4", "5"))
         await super().push("".join(c if c.isascii() and c.isprintable() else "?" for c in text))
-        await asyncio.sleep(0)  # who sends commands in bulk must not keep the others waiting
+        await asyncio.sleep(0)  # a client that pipelines must not block other sessions
         if self._errors >= _ERROR_LIMIT and not self._hung_up and text[3:4] != "-":
             _log.info("too many errors from %s", client_name(self.session))
             self._hang_up("421 4.7.0 Error: too many errors")
             if self._handler_coroutine:
                 self._handler_coroutine.cancel()
-                await asyncio.sleep(0)  # which ends it here
+                await asyncio.sleep(0)  # the cancellation takes effect here
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         return parse_path(arg) or (None, None)
@@ -135,23 +135,23 @@ class SMTP(Ending):
         return Envelope()
 
     async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
-        """Add a recipient, up to a limit; "<>" is a sender only.
+        """Add a recipient, up to a limit; "<>" is valid only as a sender.
 
-        A recipient beyond the limit is no error of the client, which sends it again later, unless
-        there is no end of them.
+        A recipient beyond the limit does not count as an error, because the client sends it again
+        later; unless there are too many of them.
         """
         if (self._strip_command_keyword("TO:", arg or "") or "").startswith("<>"):
             await self.push("501 5.1.3 Bad recipient address syntax")
             return
         if len(self.envelope.rcpt_tos) >= _RECIPIENT_LIMIT:
             self._overshoot += 1
-            self._errors -= self._overshoot <= _OVERSHOOT_LIMIT  # which push() counts
+            self._errors -= self._overshoot <= _OVERSHOOT_LIMIT  # push() adds it again
             await self.push("452 4.5.3 Error: too many recipients")
             return
         await super().smtp_RCPT(arg)
 
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
-        """Shake hands, within a time, with the context of the moment: else as aiosmtpd does."""
+        """Do the handshake, with a timeout and the current context; otherwise as in aiosmtpd."""
         if arg:
             await self.push("501 5.5.4 Syntax: STARTTLS")
             return
@@ -170,7 +170,7 @@ class SMTP(Ending):
             raise smtp.TLSSetupException  # failed, or aborted
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
-        """Receive a message into a file and have it delivered."""
+        """Receive a message into a file, and let the handler deliver it."""
         if await self.check_helo_needed():
             return
         if not self.envelope.rcpt_tos:

@@ -1,8 +1,8 @@
-"""How a session of aiosmtpd ends: every wait does, and none ends amid a transaction without need.
+"""How a session of aiosmtpd ends: no wait is unlimited, and no transaction is cut off needlessly.
 
-A client has so long for a command, and for data that keep coming at a minimal rate, as with
-Postfix's ``smtpd_per_request_deadline``; whoever does not take the last words is cut off.  A
-session that is told to leave does so at once if it is idle, otherwise after its transaction.
+A client has limited time for a command, and must send data at a minimal rate, as with Postfix's
+``smtpd_per_request_deadline``.  A client that does not read the last reply is cut off.  At
+shutdown, a session ends at once if it is idle, otherwise after its transaction.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ __all__ = ["Ending"]
 _log = logging.getLogger("ccert")
 
 _MIN_DATA_RATE = 500  # octets a second; Postfix: smtpd_min_data_rate
-_LINGER = 3  # seconds for a client to take our last words
+_LINGER = 3  # seconds for a client to read the last reply
 
 
 class Ending(smtp.SMTP):
-    """aiosmtpd's SMTP, as regards the end.
+    """aiosmtpd's SMTP with limits on how a session ends.
 
     Attributes:
-        receiving: whether it is a message that we wait for.
+        receiving: whether the session is waiting for message data.
     """
 
     session: Session
     transport: Any  # aiosmtpd puts either kind of transport there, or None at the end
     _original_transport: Any
-    _connection: Any  # the transport below TLS, which abort() ends whatever TLS is waiting for
+    _connection: Any  # the transport below TLS; abort() works on it even if TLS is waiting
     _reader: Any
     _writer: Any
     _timeout_handle: asyncio.TimerHandle
@@ -54,7 +54,7 @@ class Ending(smtp.SMTP):
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or begin anew after STARTTLS."""
+        """Begin, or begin again after STARTTLS."""
         super().connection_made(transport)
         if self._handler_coroutine and self._original_transport is None:
             tls = getattr(transport, "_ssl_protocol", None)
@@ -63,7 +63,7 @@ class Ending(smtp.SMTP):
             self._handler_coroutine.add_done_callback(lambda _: self._linger())
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End; the reason is not passed on: who keeps it keeps the session by its traceback."""
+        """End; ``error`` is not passed on, because its traceback would keep the session alive."""
         del error
         if not self._gone.done():
             self._gone.set_result(None)
@@ -76,9 +76,9 @@ class Ending(smtp.SMTP):
             await asyncio.wait([self._handler_coroutine])
 
     def untie(self) -> None:
-        """Let go of what holds the session: else its memory awaits the garbage collector."""
+        """Break reference cycles, so that memory is freed without the garbage collector."""
         if self._handler_coroutine and not self._gone.done():
-            return  # cancelled just when its handshake had ended: it goes with the process
+            return  # cancelled right after its handshake, at shutdown: the process ends anyway
         self._smtp_methods.clear()
         self._auth_methods.clear()
         self._client_connected_cb = self._reader = self._writer = None
@@ -86,15 +86,15 @@ class Ending(smtp.SMTP):
         self._connection = None
 
     def leave(self) -> None:
-        """End the session: now if nothing would be lost, else after the transaction."""
+        """End the session: now if there is no transaction, otherwise after it."""
         self._leaving = True
         if self._tls_protocol and self.session.ssl is None:
-            self._original_transport.abort()  # amid the handshake
+            self._original_transport.abort()  # during the handshake
         elif not self._busy:
             self._leave_if_idle()
 
     def abort(self) -> None:
-        """End the session at once, without a word."""
+        """End the session at once, without a reply."""
         if not self._gone.done():
             self._connection.abort()
 
@@ -111,9 +111,9 @@ class Ending(smtp.SMTP):
         self._linger()
 
     def _linger(self) -> None:
-        """Leave the client, which may be waiting for nothing at all, little time to go.
+        """Give the client, which may not be reading at all, little time to close.
 
-        asyncio waits 30 seconds for the client's part in ending TLS; before Python 3.11, for ever.
+        asyncio waits 30 seconds for the client's close_notify; before Python 3.11, for ever.
         """
         if not self._gone.done():
             self._hung_up = True
@@ -122,7 +122,7 @@ class Ending(smtp.SMTP):
     def _watched(
         self, method: Callable[[str], Awaitable[None]]
     ) -> Callable[[str], Awaitable[None]]:
-        """Know while a command is carried out, and leave afterwards if that is asked for."""
+        """Track whether a command is running, and leave after it if leave() was called."""
 
         @functools.wraps(method)
         async def watched(argument: str) -> None:
@@ -140,13 +140,13 @@ class Ending(smtp.SMTP):
         if self._hung_up:
             self.abort()
         elif self._busy and not self.receiving and not self.transport.get_write_buffer_size():
-            self._reset_timeout()  # it is us who keep the client waiting
+            self._reset_timeout()  # the client is waiting for us
         else:
             _log.info("timeout exceeded by %s", client_name(self.session))
             self._hang_up(f"421 4.4.2 {self.hostname} Error: timeout exceeded")
 
     def data_received(self, data: bytes) -> None:
-        """Put the end off as data come, by the time that they may take."""
+        """Extend the timeout for received data by the time that it may take."""
         super().data_received(data)
         if self.receiving:
             now = self.loop.time()
@@ -155,10 +155,10 @@ class Ending(smtp.SMTP):
 
 
 def _retrieve(session: asyncio.Task[None]) -> None:
-    """Take note of how a session ended: connections are lost every day."""
+    """Log how a session ended; a lost connection is normal, so only at debug level."""
     if not session.cancelled() and (error := session.exception()):
         if isinstance(error, ConnectionError):
             _log.debug("a session ended by %r", error)
         else:
             _log.error("a session ended by %r", error, exc_info=error)
-        error.__traceback__ = None  # which holds the session
+        error.__traceback__ = None  # it would keep the session alive

@@ -1,7 +1,7 @@
-"""Receive a message after DATA: to a file, line by line, up to the line with the dot.
+"""Receive a message after DATA into a file, line by line, up to the line with the dot.
 
-aiosmtpd keeps each line as an object: ten megabytes of empty lines take it 800 megabytes.  Here
-memory does not grow with messages, nor with their lines.
+aiosmtpd keeps each line as an object: ten megabytes of empty lines take 800 megabytes of memory.
+Here, memory does not grow with messages or lines.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ __all__ = ["Reception"]
 
 _log = logging.getLogger("ccert")
 
-_TURN = 100  # lines; then it is the turn of the other sessions
+_TURN = 100  # lines, after which other sessions get a turn
 
-_IN_MEMORY = 2**18  # octets; what is longer goes to disk
+_IN_MEMORY = 2**18  # octets; longer messages go to disk
 
 
 class Reception:
-    """A message on its way.
+    """A message that is being received.
 
     Args:
-        spool: the directory for what is too long for memory.
-        limit: octets that a message may have; 0: as many as it likes.
+        spool: the directory for messages that are too long for memory.
+        limit: the maximum size of a message in octets; 0: no limit.
 
     Attributes:
-        message: the file; whoever delivers it closes it.
+        message: the file; the code that delivers it must close it.
         size: of the message, with CRLF at the ends of lines.
-        refusal: the reply if the message is not to be had; "" otherwise.
+        refusal: the reply if the message is refused; "" otherwise.
     """
 
     def __init__(self, spool: Path, limit: int) -> None:
@@ -46,9 +46,9 @@ class Reception:
         self._limit = limit
 
     async def receive(self, reader: asyncio.StreamReader) -> None:
-        """Read to the end, also of what is refused: only then the client listens.
+        """Read to the end, even if the message is refused: the client reads the reply only then.
 
-        Only CRLF ends a line, so that nobody sees another end of data than we do (RFC 5321, 2.3.8).
+        Only CRLF ends a line (RFC 5321, 2.3.8), so that all servers agree on the end of the data.
         """
         in_line = False
         lines = 0

@@ -1,4 +1,4 @@
-"""The TLS context, made anew at each reload: a CA that has left its file is trusted no more."""
+"""The TLS context, made again at each reload, so that removed CAs are no longer trusted."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ __all__ = ["server_context"]
 _log = logging.getLogger("ccert")
 _SETTING: dict[str, TrustServerCcerts] = {"no": False, "observe": "observe", "yes": True}
 _WHY = (
-    "a public CA vouches for every host on the Internet, so that with tls_trust_server_ccerts = {} "
-    "every one of them {} Trusted: give a file with the few CAs of your peers as smtpd_tls_CAfile "
+    "public CAs vouch for every host on the Internet, so with tls_trust_server_ccerts = {} "
+    "every host {} Trusted: give a file with the few CAs of your peers as smtpd_tls_CAfile "
     "(--cafile), or, if you mean it, --allow-system-cas"
 )
 
@@ -38,7 +38,7 @@ def server_context(config: Config, *, warn: bool) -> ServerContext:
 
     Args:
         config: names the files.
-        warn: log what is doubtful about them.
+        warn: log warnings about them.
 
     Raises:
         ConfigError: a file is unusable, or the system's CAs are trusted where they must not be.
@@ -70,7 +70,7 @@ def server_context(config: Config, *, warn: bool) -> ServerContext:
         stats = context.cert_store_stats()
         if stats["x509"] and not stats["x509_ca"]:
             _log.warning(
-                "CA file %s: no CA among its certificates: they vouch for themselves at most",
+                "CA file %s: no CA among its certificates: they can vouch only for themselves",
                 cafile,
             )
     if not config.smtpd_tls_ask_ccert:
@@ -81,7 +81,7 @@ def server_context(config: Config, *, warn: bool) -> ServerContext:
 def _no_password(path: str) -> Callable[[], str]:
     def password() -> str:
         raise ConfigError(
-            f"key file {path}: it is encrypted, and nobody is there at start to give a password: "
+            f"key file {path}: it is encrypted, and a server cannot ask for the password: "
             f"decrypt it with openssl pkey -in {path} -out FILE"
         )
 
@@ -92,11 +92,11 @@ def _warn_of_expiry(path: str) -> None:
     try:
         leaf = _openssl.pem_certificates(Path(path).read_bytes())[0]
         expiry = _openssl.certificate_expiry(_openssl.certificate(leaf))
-    except (ConfigError, OSError):  # OpenSSL has loaded it: for a warning only, that will do
+    except (ConfigError, OSError):  # OpenSSL has loaded it; without its expiry, do not warn
         return
     if 0 < expiry < time.time():
         day = datetime.datetime.fromtimestamp(expiry, datetime.timezone.utc).date()
-        _log.warning("certificate file %s: it expired on %s: clients may go away", path, day)
+        _log.warning("certificate file %s: it expired on %s: clients may refuse it", path, day)
 
 
 def _anchors(config: Config) -> tuple[str, str]:
@@ -111,7 +111,7 @@ def _anchors(config: Config) -> tuple[str, str]:
     if not cafile and not capath:
         raise ConfigError(
             f"tls_trust_server_ccerts = {setting} without a CA has no effect, and the system's CAs "
-            f"are not taken instead: {why}"
+            f"are not used by default: {why}"
         )
     for path in filter(None, (cafile, capath)):
         if is_system_file(path):

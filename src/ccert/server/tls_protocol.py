@@ -1,8 +1,8 @@
-"""TLS below a session, be it from the start or after STARTTLS: asyncio's, for thousands of clients.
+"""TLS below a session, implicit or after STARTTLS: asyncio's, adapted to thousands of clients.
 
-asyncio itself keeps 256 kB for each connection, zeroed and thus resident, to read 16 kB at a time;
-and a handshake that fails leaves a ring of objects, these buffers among them, until the garbage
-collector comes.
+asyncio itself keeps a buffer of 256 kB for each connection, zeroed and thus resident, to read 16 kB
+at a time.  After a failed handshake, these buffers stay in a reference cycle until the garbage
+collector runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TLS(sslproto.SSLProtocol):
     """The server's end.
 
     Args:
-        session: what speaks above TLS.
+        session: the protocol above TLS.
         context: the server's.
         timeout: seconds for the handshake.
     """
@@ -47,7 +47,7 @@ class TLS(sslproto.SSLProtocol):
         super().connection_made(transport)
 
     async def shake_hands(self, client: str) -> bool:
-        """Wait for the end of the handshake; tell whether it succeeded, and log why not.
+        """Wait for the end of the handshake; return whether it succeeded, or log why not.
 
         Args:
             client: its name, for the log.
@@ -57,15 +57,15 @@ class TLS(sslproto.SSLProtocol):
         except asyncio.CancelledError:
             self._connection.abort()
             raise
-        except Exception as error:  # noqa: BLE001 - whatever certificates do to ssl's getpeercert()
+        except Exception as error:  # noqa: BLE001 - e.g. from ssl's getpeercert()
             _log.info("TLS handshake with %s failed: %s", client, _words(error))
-            error.__traceback__ = None  # it has this frame, the future has the error
+            error.__traceback__ = None  # it refers to this frame: a cycle
             return False
         return True
 
 
 def _words(error: Exception) -> str:
-    """Say why as OpenSSL does, with the reason for a certificate that is refused."""
+    """Return OpenSSL's reason, with the verification error if a certificate was refused."""
     reason = getattr(error, "reason", None)  # of ssl.SSLError
     words = reason.replace("_", " ").lower() if reason else str(error) or type(error).__name__
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -1,8 +1,7 @@
-"""A process that serves clients, at most so many at a time, until it is told to go.
+"""A process that serves a limited number of clients at a time, until it is told to stop.
 
-The master tells it by signals: TERM, to end when the open transactions have ended; HUP, to read
-certificates, CAs and tables again.  That the master is no more it learns from the end of the pipe
-between them.
+The master sends it signals: TERM, to end after the open transactions; HUP, to reload certificates,
+CAs and tables.  If the master dies, the worker notices the end of the socket between them.
 """
 
 from __future__ import annotations
@@ -44,13 +43,13 @@ _WARN_EVERY = 1000  # seconds, as Postfix's master does
 
 
 class Worker:
-    """Serves on sockets of its own.
+    """Serves clients on its own sockets.
 
     Args:
-        config: what to do.
+        config: the configuration.
         listeners: bound sockets for STARTTLS; they are closed here.
         tls_listeners: the same for implicit TLS.
-        control: connected with the master.
+        control: a socket connected to the master.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class Worker:
         self._config = config
         self._listeners = {**dict.fromkeys(listeners, False), **dict.fromkeys(tls_listeners, True)}
         self._control = control
-        self._context: ssl.SSLContext = server_context(config, warn=False)  # the master did
+        self._context: ssl.SSLContext = server_context(config, warn=False)  # the master warned
         self._maildir = Maildir(config.maildir)
         self._handler = Handler(config, self._maildir)
         self._sessions: dict[asyncio.Task[None], SMTP | None] = {}
@@ -71,9 +70,9 @@ class Worker:
         self._next_warning = 0.0
 
     def run(self) -> None:
-        """Serve until told to go, and until what is open then has ended."""
-        os.umask(0o077)  # of messages; mailbox.Maildir leaves it to us
-        gc.freeze()  # what is here stays: the collector, which so comes oftener, need not look
+        """Serve until told to stop, then until open transactions have ended."""
+        os.umask(0o077)  # for messages; mailbox.Maildir does not set it
+        gc.freeze()  # permanent objects: full collections skip them and so run more often
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
@@ -107,10 +106,10 @@ class Worker:
         self._going.set()
 
     def _reload(self) -> None:
-        """Read files again; what is bad stays as it is, and the log has what does not.
+        """Read files again, and log the result; if a file is unusable, keep its old content.
 
-        New connections, and STARTTLS in old ones, get the new context.  Sessions of the old one do
-        not resume there: they are kept in it.
+        New connections, and STARTTLS in old ones, use the new context.  Sessions of the old context
+        do not resume in the new one, because each context keeps its own.
         """
         reloaded = []
         tables = {name: table.reload for name, table in self._handler.tables.items()}
@@ -118,7 +117,7 @@ class Worker:
             try:
                 reload()
             except ConfigError as error:
-                _log.error("%s: not reloaded, all stays as it was: %s", name, error)
+                _log.error("%s: not reloaded, the old state is kept: %s", name, error)
             else:
                 reloaded.append(name)
         if reloaded:
@@ -128,7 +127,7 @@ class Worker:
         self._context = server_context(self._config, warn=True)
 
     async def _accept(self, listener: socket.socket, *, tls: bool) -> None:
-        """Take clients in, while there is a place; the others wait, as with Postfix."""
+        """Accept clients up to the process limit; the others wait, as with Postfix."""
         while True:
             try:
                 connection, address = await _next_client(listener)
@@ -156,7 +155,7 @@ class Worker:
             session.add_done_callback(functools.partial(self._forget, address[0]))
 
     def _has_enough(self, address: str) -> bool:
-        """Tell, and log, whether one address has all the connections that it may have."""
+        """Return, and log, whether an address has reached its connection limit."""
         limit = self._config.smtpd_client_connection_count_limit
         if not limit or self._connections[address] < limit:
             return False
@@ -182,7 +181,7 @@ class Worker:
     async def _talk(
         self, connection: socket.socket, address: tuple[str, int], *, tls: bool
     ) -> None:
-        """Be with one client from accept to the end."""
+        """Serve one client from accept to the end."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for mypy
         smtp = SMTP(
@@ -205,14 +204,14 @@ class Worker:
             smtp.untie()
 
     async def _finish(self) -> None:
-        """End the sessions: idle ones at once, transactions in their time."""
+        """End the sessions: idle ones at once, others after their transactions."""
         for session, smtp in list(self._sessions.items()):
-            if smtp is None or smtp.transport is None:  # amid the handshake of implicit TLS
+            if smtp is None or smtp.transport is None:  # during the handshake of implicit TLS
                 session.cancel()
                 continue
             try:
                 smtp.leave()
-            except Exception:  # noqa: BLE001 - whatever it is, the others must not suffer
+            except Exception:  # noqa: BLE001 - must not affect other sessions
                 _log.exception("cutting off a session that cannot be ended")
                 smtp.abort()
         if not self._sessions:
@@ -223,7 +222,7 @@ class Worker:
 
 
 def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what asyncio has to say: with a traceback if it is no client's doing."""
+    """Log asyncio's errors, with a traceback unless a client can cause them."""
     error = context.get("exception")
     ours = not isinstance(error, OSError | ValueError)
     _log.error("%s: %r", context["message"], error, exc_info=error if ours else None)
@@ -235,10 +234,10 @@ async def _connect(connection: socket.socket, protocol: asyncio.BaseProtocol) ->
 
 
 async def _next_client(listener: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
-    """Accept a client as loop.sock_accept() does; but cancelling that drops one that comes amid."""
+    """Accept a client; cancelling loop.sock_accept() could drop a client that just connects."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(0)  # a flood of clients must not keep those from going who are here
+        await asyncio.sleep(0)  # a flood of clients must not block existing sessions
         with contextlib.suppress(BlockingIOError):
             connection, address = listener.accept()
             connection.setblocking(False)  # noqa: FBT003 - socket's

@@ -1,5 +1,6 @@
 """TLS contexts, the peers of their connections, and the same verdicts without a connection.
 
-May import ``ccert._openssl`` and the modules that everybody uses (errors, names, text, verdict).
-For whatever knows of mail: ``ccert.postfix``, ``ccert.aiosmtpd``, the server and the commands.
+It may import ``ccert._openssl`` and the modules that all packages use (errors, names, text,
+verdict).  It may be imported by all code for mail: ``ccert.postfix``, ``ccert.aiosmtpd``, the server
+and the commands.
 """

@@ -1,8 +1,8 @@
 """Attach ccert to an ``ssl.SSLContext``: find the ``SSL_CTX`` behind it, hand over the settings.
 
-Theory of operation: everything that happens in a handshake happens in C (``csrc/verify.c``,
-``csrc/session.c``).  The policy belongs to the ``SSL_CTX``, so what is kept here is only what
-detaching needs.
+Theory of operation: during a handshake, only C code runs (``csrc/verify.c``, ``csrc/session.c``).
+The policy belongs to the ``SSL_CTX``, so this module keeps only what detaching and attaching again
+need.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ __all__ = ["Stats", "attach", "detach", "install", "renew", "stats"]
 class _Attachment:
     ssl_ctx: Any  # cdata; lives as long as Python's context
     ask: bool
-    sslobject_class: tuple[type, type]  # as it was before, and ours
+    sslobject_class: tuple[type, type]  # the original one, and ours
     sslsocket_class: tuple[type, type]
 
 
-_ATTRIBUTE = "_ccert_attachment"  # of the context: not a mapping, whose keys may compare equal
+_ATTRIBUTE = "_ccert_attachment"  # on the context; equal contexts would collide in a dict
 _lock = threading.RLock()
 
 
 @dataclasses.dataclass(frozen=True)
 class Stats:
-    """How often the callback decided since ccert was first attached to the context.
+    """Counts of the verify callback's results since ccert was first attached to the context.
 
-    Resumed sessions and clients without a certificate do not come by it.
+    Resumed sessions and clients without a certificate are not counted.
 
     Attributes:
-        verified: certificates looked at: trusted + untrusted.
-        trusted: of these, verification accepted.
-        trusted_as_server: of the trusted, accepted because of ``trust_server_ccerts``.
-        untrusted: of these, verification refused, whether or not the handshake went on.
+        verified: certificates verified: trusted + untrusted.
+        trusted: certificates that passed verification.
+        trusted_as_server: those among the trusted that passed because of ``trust_server_ccerts``.
+        untrusted: certificates that failed verification, whether or not the handshake went on.
     """
 
     verified: int
@@ -68,13 +68,13 @@ def attach(
 ) -> None:
     """Attach ccert to a server context that you already have.
 
-    Do so before serving.  Attaching again replaces the settings, at any time, safely, and ends the
-    sessions; do that after changing the context's CAs or CRLs.  Sessions are kept in memory
-    from now on, with one ticket a handshake, unless you change ``context.options`` and
-    ``context.num_tickets`` afterwards.  A connection that an ``sni_callback`` switches to another
-    context than the one that listens leaves no session.  A verify callback that somebody else
-    registered with ``SSL_CTX_set_cert_verify_callback`` is overwritten, and so is an info callback;
-    OpenSSL does not let us see the first.
+    Attach before serving.  You may attach again at any time; this replaces the settings and ends
+    all sessions.  Do so after changing the context's CAs or CRLs.  From now on, sessions are kept
+    in memory, with one ticket per handshake, unless you change ``context.options`` and
+    ``context.num_tickets`` afterwards.  If an ``sni_callback`` switches a connection to another
+    context, the connection leaves no session.  Attaching overwrites a verify callback that other
+    code has registered with ``SSL_CTX_set_cert_verify_callback``, which OpenSSL does not let ccert
+    detect, and an info callback.
 
     .. warning::
         See :class:`ServerContext` for what ``trust_server_ccerts`` and "ask" mean.
@@ -82,19 +82,20 @@ def attach(
     Args:
         context: made with ``ssl.PROTOCOL_TLS_SERVER`` or
             ``ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)``.
-        client_certs: as for :class:`ServerContext`, and sets ``context.verify_mode``; None: the
-            context's own mode stays, and what it refuses fails the handshake.
+        client_certs: as for :class:`ServerContext`; sets ``context.verify_mode``.  None: keep the
+            context's own mode; a certificate that it refuses fails the handshake.
         trust_server_ccerts: as for :class:`ServerContext`.
         verify_depth: as for :class:`ServerContext`.
 
-    It cannot tell whether any CA is trusted, nor count those of a CA directory that you loaded as
-    ``capath``: OpenSSL reads them when a chain needs them.  That look-up has a race: while threads
-    look for CAs of one name (a CA that changes its key) for the first time, some chains that are
-    trusted are refused.  :class:`ServerContext` reads its ``capath`` at once.
+    ``attach()`` cannot tell whether any CA is trusted, and does not count the CAs of a directory
+    that you loaded as ``capath``: OpenSSL reads them only when a chain needs them.  That look-up
+    has a race: if several threads look up CAs with the same name (after a CA has changed its key)
+    for the first time, OpenSSL may refuse chains that are trusted.  :class:`ServerContext` reads
+    its ``capath`` at once.
 
     Raises:
-        ConfigError: a setting is unusable, or the context is for clients or, with
-            ``client_certs=None``, asks for no certificate: the setting would have no effect.
+        ConfigError: a setting is unusable, the context is for clients, or, with
+            ``client_certs=None``, it asks for no certificate, so the settings would have no effect.
         TypeError: an argument is of the wrong type.
         UnsupportedRuntime: ``ssl`` runs on another copy of OpenSSL than ccert.
 
@@ -114,7 +115,7 @@ def attach(
             "the context asks for no client certificates (verify_mode is CERT_NONE), so attaching "
             'would have no effect: give client_certs="ask", "optional" or "require"'
         )
-    # None: the context's own mode, which has been looked at
+    # None: the context's own mode, checked above
     check_settings(
         "ask" if client_certs is None else client_certs, trust_server_ccerts, verify_depth
     )
@@ -148,7 +149,7 @@ def install(
             sslobject_class=(context.sslobject_class, guarded(context.sslobject_class)),
             sslsocket_class=(context.sslsocket_class, guarded(context.sslsocket_class)),
         )
-        # "ask" stays "ask" unless the mode was changed: then that is the newer wish
+        # "ask" stays "ask" unless the application has changed the mode since
         keeps_asking = attachment.ask and context.verify_mode is ssl.CERT_OPTIONAL
         ask = client_certs == "ask" or (client_certs is None and keeps_asking)
         _openssl.install(
@@ -168,10 +169,10 @@ def install(
 
 
 def detach(context: ssl.SSLContext) -> None:
-    """Give the context back to stock OpenSSL, but for ``verify_mode``, which stays.
+    """Restore the behaviour of stock OpenSSL, except for ``verify_mode``, which stays.
 
-    So after "ask" it is ``CERT_OPTIONAL`` and refuses untrusted certificates.  Sessions made while
-    ccert was attached do not resume.
+    So after "ask", it is ``CERT_OPTIONAL``, which refuses untrusted certificates.  Sessions made
+    while ccert was attached do not resume.
 
     Raises:
         ConfigError: ccert is not attached to the context.
@@ -187,7 +188,7 @@ def detach(context: ssl.SSLContext) -> None:
 
 
 def renew(context: ssl.SSLContext) -> None:
-    """End the sessions of a context, if ccert is attached: what it judges by has changed."""
+    """End the sessions of a context, if ccert is attached: its CAs or flags have changed."""
     with _lock:
         attachment: _Attachment | None = vars(context).get(_ATTRIBUTE)
         if attachment is not None:
@@ -205,7 +206,7 @@ def stats(context: ssl.SSLContext) -> Stats:
 
 def _attachment(context: ssl.SSLContext) -> _Attachment:
     if not isinstance(context, ssl.SSLContext):
-        raise TypeError(f"an ssl.SSLContext is wanted, not {type(context).__name__}")
+        raise TypeError(f"must be an ssl.SSLContext, not {type(context).__name__}")
     attachment: _Attachment | None = vars(context).get(_ATTRIBUTE)
     if attachment is None:
         raise ConfigError("ccert is not attached to this context")

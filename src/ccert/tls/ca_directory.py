@@ -1,8 +1,8 @@
-"""A directory of CAs as ``openssl rehash`` makes it, read at once.
+"""Read a directory of CAs made by ``openssl rehash``, all at once.
 
-OpenSSL would read it file by file, whenever a chain needs one.  Threads that look for the same name
-meanwhile find some of its certificates only, and refuse what one alone trusts; and a verdict would
-depend on what was looked up before.
+OpenSSL would read each file only when a chain needs it.  Other threads that look up the same name
+meanwhile would find only some of its certificates, and refuse chains that are trusted.  A verdict
+would also depend on earlier look-ups.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def hashed_files(capath: StrPath) -> list[Path]:
     """List the files in a CA directory that OpenSSL would find: CAs first, then CRLs.
 
     Raises:
-        ConfigError: it cannot be read, or OpenSSL would find nothing there.
+        ConfigError: the directory cannot be read, or OpenSSL would find nothing there.
     """
     names = _names(capath)
     certificates = [path for path in _counted(capath, names, "") if _is_named_rightly(path)]
@@ -44,9 +44,9 @@ def hashed_files(capath: StrPath) -> list[Path]:
 
 def _names(capath: StrPath) -> set[str]:
     if not isinstance(capath, str | os.PathLike):
-        raise TypeError(f"CA directory: a path is wanted, not {type(capath).__name__}")
+        raise TypeError(f"CA directory: must be a path, not {type(capath).__name__}")
     try:
-        return set(os.listdir(capath))  # noqa: PTH208 - names are what is looked for
+        return set(os.listdir(capath))  # noqa: PTH208 - only names are needed
     except OSError as error:
         raise ConfigError(f"CA directory {capath}: {error.strerror}") from error
     except ValueError as error:
@@ -54,7 +54,7 @@ def _names(capath: StrPath) -> set[str]:
 
 
 def _counted(capath: StrPath, names: set[str], crl: str) -> Iterator[Path]:
-    """Yield number 0, 1, … of each hash, up to the first gap, where OpenSSL stops."""
+    """Yield the files 0, 1, … of each hash, up to the first gap, as OpenSSL does."""
     matches = (_NAME.fullmatch(name) for name in names)
     for hashed in sorted({match["hash"] for match in matches if match and match["crl"] == crl}):
         number = 0
@@ -64,9 +64,9 @@ def _counted(capath: StrPath, names: set[str], crl: str) -> Iterator[Path]:
 
 
 def _is_named_rightly(path: Path) -> bool:
-    """Tell whether a file holds a certificate with the hash that it is named by.
+    """Return whether a file contains a certificate whose hash is the file's name.
 
-    OpenSSL does not find it otherwise, so it must not become trusted by being read.
+    Otherwise OpenSSL would not find it, so ccert must not read and trust it.
     """
     try:
         text = path.read_bytes()
@@ -75,7 +75,7 @@ def _is_named_rightly(path: Path) -> bool:
             f"CA file {path}: {error.strerror}; run openssl rehash {path.parent}"
         ) from error
     for der in filter(None, _openssl.pem_certificates(text)):
-        with contextlib.suppress(ConfigError):  # its file will be refused when it is loaded
+        with contextlib.suppress(ConfigError):  # loading the file will report it
             if _openssl.subject_hash(_openssl.certificate(der)) == path.stem:
                 return True
     return False

@@ -1,6 +1,6 @@
-"""Verify certificate chains without a connection: which peers are trusted, with the setting or not.
+"""Verify certificate chains without a connection, with ``trust_server_ccerts`` on or off.
 
-The function that decides is the one that handshakes call (``csrc/chain.c``).
+Handshakes call the same C function to decide (``csrc/chain.c``).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["ChainVerifier"]
 
 _CACHE_SIZE = 1024  # certificates
-_CACHED_SIZE = 4096  # octets of DER, at most; decoded it is several times as much
+_CACHED_SIZE = 4096  # octets of DER; decoded, it takes several times as much
 _UNSPECIFIED = 1  # X509_V_ERR_UNSPECIFIED
 
 
 class _Certificates:
-    """Decoded certificates by their DER, the least recently used forgotten first.
+    """A cache of decoded certificates by their DER; evicts the least recently used.
 
-    A clique sends the same intermediates all day.
+    The members of a clique send the same intermediates all day.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class _Certificates:
                 self._decoded.move_to_end(der)
                 return self._decoded[der]
         decoded = _openssl.certificate(der)
-        if len(der) > _CACHED_SIZE:  # strangers must not fill the memory
+        if len(der) > _CACHED_SIZE:  # unknown clients must not exhaust the memory
             return decoded
         with self._lock:
             self._decoded[der] = decoded
@@ -60,7 +60,7 @@ class _Certificates:
 
 
 class _TrustStore:
-    """Takes trusted CAs as ``ssl.SSLContext`` does."""
+    """Loads trusted CAs through the interface of ``ssl.SSLContext``."""
 
     def __init__(self, verifier: _openssl.Verifier) -> None:
         self.verifier = verifier
@@ -75,7 +75,7 @@ class _TrustStore:
             self.verifier.load(os.fsencode(cafile))
         if cadata is not None:
             if isinstance(cadata, str) and "-----BEGIN TRUSTED " in cadata:
-                raise ConfigError("trust settings are for OpenSSL's file loader: give cafile=")
+                raise ConfigError("only OpenSSL's file loader reads trust settings: give cafile=")
             ders = read_chain("PEM", cadata.encode()) if isinstance(cadata, str) else [cadata]
             for number, der in enumerate(ders, 1):
                 try:
@@ -87,7 +87,7 @@ class _TrustStore:
 class ChainVerifier:
     """Verify chains of client certificates as a server with these settings would.
 
-    May be used by many threads at once.  Works on any Python, whichever OpenSSL its ``ssl`` has.
+    Many threads may use it at once.  It works with any Python, whichever OpenSSL its ``ssl`` uses.
 
     .. warning::
         See :class:`ccert.ServerContext` for what ``trust_server_ccerts`` means.
@@ -98,8 +98,8 @@ class ChainVerifier:
         cadata: trusted CAs, PEM text or DER bytes of one.
         trust_server_ccerts: as for :class:`ccert.ServerContext`.
         verify_depth: as for :class:`ccert.ServerContext`.
-        auth_level: OpenSSL's security level, 0 to 5 (SSL_CTX_set_security_level(3)); 2 is that of
-            Python's ``ssl``, 0 that of Postfix.
+        auth_level: OpenSSL's security level, 0 to 5 (SSL_CTX_set_security_level(3)).  Python's
+            ``ssl`` uses 2, Postfix 0.
 
     Raises:
         ConfigError: a file or a setting is unusable, or no CA is given.
@@ -125,7 +125,7 @@ class ChainVerifier:
         if auth_level not in range(6):
             raise ConfigError(f"auth_level must be 0 to 5, not {auth_level!r}")
         if cafile is None and capath is None and cadata is None:
-            raise ConfigError("nothing could be trusted: give cafile, capath or cadata")
+            raise ConfigError("no trusted CA: give cafile, capath or cadata")
         self._trust_server_ccerts = trust_server_ccerts
         self._verifier = _openssl.Verifier.new(verify_depth=verify_depth, auth_level=auth_level)
         self._certificates = _Certificates()
@@ -141,14 +141,14 @@ class ChainVerifier:
 
         Args:
             chain: a PEM file's path or content (bytes), or a sequence of DER bytes or of
-                ``cryptography`` certificates.  Octets that OpenSSL cannot decode make the chain
-                untrusted: on the wire they would end the handshake.  So would a chain of more than
-                100 kB (SSL_CTX_set_max_cert_list(3)), which is verified here.
-            at: the moment to verify for; naive means UTC.  Default: now.
+                ``cryptography`` certificates.  A certificate that OpenSSL cannot decode makes the
+                chain untrusted; in a handshake it would be a fatal error.  So would a chain of more
+                than 100 kB (SSL_CTX_set_max_cert_list(3)), but this method verifies it.
+            at: the time of verification; a naive value means UTC.  Default: now.
 
         Returns:
-            The verdict; ``error_code`` is 1 (X509_V_ERR_UNSPECIFIED) and ``error_depth`` the
-            certificate's place where one cannot be decoded.
+            The verdict.  If a certificate cannot be decoded, ``error_code`` is 1
+            (X509_V_ERR_UNSPECIFIED), and ``error_depth`` is the certificate's position.
 
         Raises:
             ConfigError: there is no certificate, or the file cannot be read.
@@ -183,7 +183,7 @@ def _encoded(certificate: x509.Certificate) -> bytes:
     if not hasattr(certificate, "public_bytes"):
         raise TypeError(
             "a chain is a path, PEM bytes, or a sequence of DER bytes or cryptography's "
-            f"certificates; there is a {type(certificate).__name__} in it"
+            f"certificates; this one contains a {type(certificate).__name__}"
         )
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - optional
 

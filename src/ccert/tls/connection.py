@@ -1,7 +1,7 @@
-"""Python's TLS objects on attached contexts: what is behind them, and what they may do.
+"""TLS objects of attached contexts: the ``_ssl`` object behind them, and guarded methods.
 
 ``ssl.SSLContext.sslobject_class`` and ``sslsocket_class`` are documented for subclasses like these.
-An application's own classes are subclassed in turn, not replaced.
+An application's own classes are subclassed as well, not replaced.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ __all__ = ["guarded", "inner_object"]
 
 
 class _Guarded:
-    """Decodes its peer's certificate without harm to other connections of the thread.
+    """Decodes the peer's certificates without affecting other connections of the thread.
 
-    And returns it only if it is trusted, as ``ssl`` documents: with "ask" it need not be.
+    It returns them only if they are trusted, as ``ssl`` documents: with "ask" they need not be.
     """
 
     def getpeercert(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
         """Return {} or None, "not validated", unless the certificate is trusted.
 
-        Likewise {} for names that ssl cannot decode, where ssl raises: asyncio asks after each
-        handshake and drops the connection if that raises.
+        Return {}, too, for names that ssl cannot decode; ssl's own method raises.  asyncio calls
+        this after each handshake and drops the connection if it raises.
         """
         method: Any = super().getpeercert  # type: ignore[misc] # of the ssl class
         nothing: dict[str, Any] | None = None if binary_form else {}
@@ -39,7 +39,7 @@ class _Guarded:
 
 
 class _GuardedChains(_Guarded):
-    """Likewise, where ``ssl`` tells chains, too: from Python 3.13 on."""
+    """Likewise for Python 3.13 and later, where ``ssl`` also returns chains."""
 
     def get_verified_chain(self) -> Any:  # noqa: ANN401 - ssl's own
         method: Any = super().get_verified_chain  # type: ignore[misc] # likewise
@@ -59,7 +59,7 @@ def _subclass(base: type) -> type:
     return type(base.__name__, (guard, base), {"__module__": base.__module__})
 
 
-# an application's classes may come and go, ssl's stay
+# weak: an application's classes may be temporary, ssl's are not
 _subclasses: weakref.WeakKeyDictionary[type, weakref.ref[type]] = weakref.WeakKeyDictionary()
 _SSLS: tuple[type, ...] = (ssl.SSLObject, ssl.SSLSocket)
 _OF_SSL = {base: _subclass(base) for base in _SSLS}
@@ -78,11 +78,11 @@ def guarded(base: type) -> type:
 
 
 def inner_object(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> object:
-    """Return what ``_ssl`` has made around the ``SSL`` of a server's end; it holds the ``SSL``.
+    """Return the ``_ssl`` object that wraps, and keeps alive, the ``SSL`` of a server's connection.
 
     Raises:
-        TypeError: this is no TLS object of Python's ``ssl``.
-        CcertError: there is none any longer, or it is the client's end.
+        TypeError: this is not a TLS object of Python's ``ssl``.
+        CcertError: the connection is closed, or this is the client's end.
     """
     if not isinstance(ssl_object, ssl.SSLObject | ssl.SSLSocket):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""A server's ``ssl.SSLContext`` that is set up for clients' certificates from the start."""
+"""A server's ``ssl.SSLContext`` with ccert attached from the start."""
 
 from __future__ import annotations
 
@@ -21,41 +21,43 @@ _JUDGES_BY = {"verify_flags", "verify_mode"}
 
 
 class ServerContext(ssl.SSLContext):
-    """An ``ssl.SSLContext`` for servers that look at their clients' certificates.
+    """An ``ssl.SSLContext`` for servers that verify their clients' certificates.
 
-    asyncio, uvloop, trio, aiosmtpd and plain sockets take it like any other.  It trusts no CA but
-    those given here, forbids renegotiation and keeps sessions in memory (one ticket a handshake);
-    ``ssl``'s own attributes change that afterwards.
+    You can use it with asyncio, uvloop, trio, aiosmtpd and plain sockets like any other context.
+    It trusts only the CAs given here, forbids renegotiation, and keeps sessions in memory (one
+    ticket per handshake); you can change that afterwards with ``ssl``'s own attributes.
 
     .. warning::
         ``trust_server_ccerts=True`` is for a small clique of mail servers that know each other,
-        with few CAs.  A public CA issues serverAuth certificates to everybody: trusting one means
-        that every host on the Internet is Trusted.  What you then learn is a name, not a
-        permission.  Better: leave it off and know your peers by ``Peer.pubkey_fingerprint``.
+        with few CAs.  A public CA issues serverAuth certificates to everybody: if you trust one,
+        every host on the Internet is Trusted.  Trust then gives you a name, not a permission: list
+        the names that you expect in a :class:`NameTable`, or leave the setting off and identify
+        your peers by ``Peer.pubkey_fingerprint``.
 
     .. warning::
         ``client_certs="ask"``, the default, completes the handshake whatever the certificate, so
-        that no mail is lost.  :func:`ccert.peer` returns the verdict.  ``getpeercert()`` and
+        that no mail is lost.  Call :func:`ccert.peer` for the verdict.  ``getpeercert()`` and
         ``get_verified_chain()`` return nothing of a certificate that is not trusted.
 
     Args:
         certfile: the server's certificate chain, PEM.
-        keyfile: its private key, PEM; None: in ``certfile``.
+        keyfile: its private key, PEM; None: the key is in ``certfile``.
         password: of the key, as for ``ssl.SSLContext.load_cert_chain``; an encrypted key without a
             password is an error, never a prompt.
-        cafile: trusted CAs, PEM; also named to clients, so that they choose a fitting certificate.
-        capath: trusted CAs and CRLs, a directory made by ``openssl rehash``; read now, once, and
-            not named to clients.
+        cafile: trusted CAs, PEM; their names are sent to clients, so that they can choose a
+            matching certificate.
+        capath: trusted CAs and CRLs, a directory made by ``openssl rehash``; read once, now.  The
+            CAs' names are not sent to clients.
         cadata: trusted CAs, PEM text or DER bytes.
         client_certs: "ask" as above (Postfix: ``smtpd_tls_ask_ccert``); "optional": a handshake
             with an untrusted certificate fails, one without a certificate does not
             (``ssl.CERT_OPTIONAL``); "require": both fail (``ssl.CERT_REQUIRED``).
         trust_server_ccerts: verify a certificate whose extended key usage lists serverAuth but not
             clientAuth as a server's (Postfix 3.12: ``tls_trust_server_ccerts``).  "observe": a dry
-            run; verdicts are those of False, and :attr:`Verdict.would_trust_as_server` tells what
-            True would do.
-        verify_depth: as Postfix's ``smtpd_tls_ccert_verifydepth``, which OpenSSL reads as one more:
-            with 9, ten intermediate CAs pass.
+            run; verdicts are the same as with False, and :attr:`Verdict.would_trust_as_server`
+            shows what True would change.
+        verify_depth: as Postfix's ``smtpd_tls_ccert_verifydepth``; OpenSSL's own depth is one more.
+            With 9, up to ten intermediate CAs are allowed.
 
     Raises:
         ConfigError: a file or a setting is unusable, or would have no effect.
@@ -103,7 +105,7 @@ class ServerContext(ssl.SSLContext):
     ) -> None:
         """Trust more CAs, or load CRLs, as ``ssl.SSLContext`` does, and end all sessions.
 
-        A directory is read here and now.
+        A directory is read at once.
         """
         if capath is None or cafile is not None or cadata is not None:
             super().load_verify_locations(cafile, None, cadata)
@@ -122,7 +124,7 @@ class ServerContext(ssl.SSLContext):
         renew(self)
 
     def get_ca_certs(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
-        """Tell the trusted CAs, as ``ssl.SSLContext`` does."""
+        """Return the trusted CAs, as ``ssl.SSLContext`` does."""
         method: Any = super().get_ca_certs
         return _openssl.decode(None, lambda: method(binary_form), [], verified=False)
 

@@ -1,7 +1,7 @@
-"""Load certificates, keys and trusted CAs into a context, with errors that name the culprit.
+"""Load certificates, keys and trusted CAs into a context, with errors that name the faulty file.
 
-``ssl`` and OpenSSL do the loading.  Only after they refused do we look at the files, for a reason
-that helps at two in the morning.
+``ssl`` and OpenSSL do the loading.  If they fail, this module inspects the files for a more helpful
+error message.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def load_identity(
     if not _CERTIFICATE.search(certificates):
         swapped = " PRIVATE KEY-----" in certificates and keyfile is not None
         problem = (
-            "it holds a key; are certfile and keyfile swapped?" if swapped else _NO_CERTIFICATE
+            "it contains a key; are certfile and keyfile swapped?" if swapped else _NO_CERTIFICATE
         )
         raise ConfigError(f"certificate file {certfile}: {problem}")
     if "PRIVATE KEY-----" not in keys:
@@ -62,7 +62,7 @@ def load_identity(
             if keyfile
             else f"certificate file {certfile}: no private key found, and no key file is given"
         )
-    if password is None:  # else OpenSSL asks on the terminal, and a server hangs at start
+    if password is None:  # else OpenSSL prompts on the terminal, and the server hangs at start
 
         def password() -> str:
             raise ConfigError(
@@ -93,7 +93,7 @@ def _identity_problem(
 
 
 class Anchors(Protocol):
-    """Where trusted CAs are loaded to: ``ssl.SSLContext`` is one."""
+    """Something to load trusted CAs into, such as an ``ssl.SSLContext``."""
 
     def load_verify_locations(
         self,
@@ -110,9 +110,9 @@ def load_anchors(
     capath: StrPath | None,
     cadata: str | bytes | None,
 ) -> None:
-    """Load what ``ServerContext`` and ``ChainVerifier`` are given, with OpenSSL's own loader.
+    """Load the trusted CAs of a ``ServerContext`` or ``ChainVerifier`` with OpenSSL's own loader.
 
-    TRUSTED CERTIFICATE blocks keep their trust settings (x509(1)); CRLs of a directory are loaded,
+    TRUSTED CERTIFICATE blocks keep their trust settings (x509(1)).  CRLs in a directory are loaded,
     too.
 
     Raises:
@@ -148,10 +148,10 @@ def _load_file(anchors: Anchors, path: StrPath) -> None:
 def read_chain(what: str, chain: bytes) -> list[bytes]:
     """Return the DER of each certificate in PEM text, as OpenSSL finds them.
 
-    Octets that cannot be decoded may be among them, and b"" where a block is broken.
+    Some of it may not be decodable; b"" stands for a broken block and the rest.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no certificate.
     """
     ders = _openssl.pem_certificates(chain)
     if not ders:
@@ -163,10 +163,10 @@ def read_file(what: str, path: StrPath) -> bytes:
     """Read a PEM file.
 
     Raises:
-        ConfigError: it cannot be read, is empty, or far too large.
+        ConfigError: it cannot be read, is empty, or is larger than 64 MB.
     """
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"{what}: a path is wanted, not {type(path).__name__}")
+        raise TypeError(f"{what}: must be a path, not {type(path).__name__}")
     if not os.fspath(path):
         raise ConfigError(f"{what}: the name is empty")
     try:
@@ -184,9 +184,9 @@ def read_file(what: str, path: StrPath) -> bytes:
 
 
 def _read_text(what: str, path: StrPath) -> str:
-    text = read_file(what, path).decode("latin-1")  # PEM may stand between any other text
+    text = read_file(what, path).decode("latin-1")  # any text may surround PEM
     if not Path(path).is_file():
-        raise ConfigError(f"{what} {path}: a pipe can be read but once, and OpenSSL comes second")
+        raise ConfigError(f"{what} {path}: a pipe can be read but once; give a regular file")
     return text
 
 

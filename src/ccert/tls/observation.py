@@ -1,4 +1,4 @@
-"""The dry run: what ``trust_server_ccerts=True`` would make of a chain."""
+"""The dry run: the verdict that ``trust_server_ccerts=True`` would give."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["observe"]
 def observe(
     facts: dict[str, Any], verifier: _openssl.Verifier, chain: Sequence[bytes], at: int
 ) -> Verdict:
-    """Return the verdict that there would be.
+    """Return what the verdict would be with ``trust_server_ccerts=True``.
 
     Args:
-        facts: the fields of the verdict that there is.
-        verifier: what it was made by.
+        facts: the fields of the actual verdict.
+        verifier: a verifier with the settings that gave the actual verdict.
         chain: DER certificates that can be decoded, leaf first.
-        at: the moment that it is for, as a Unix time.
+        at: the time of verification, as a Unix time.
     """
     decoded = [_openssl.certificate(der) for der in chain]
     if not _openssl.lists_server_only(decoded[0]):  # then the setting changes nothing

@@ -1,6 +1,6 @@
-"""What a server knows about its TLS client once the handshake is over.
+"""What a server knows about its TLS client after the handshake.
 
-The words, the log line and the attributes are Postfix's, so that existing log watchers and policy
+Terms, the log line and the attributes are Postfix's, so that existing log watchers and policy
 services understand them.
 """
 
@@ -27,13 +27,13 @@ _MOST_OCTETS = 1500  # of the names in a policy request; Postfix breaks lines at
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """How one side of a TLS 1.3 handshake proved that it has its certificate's key.
+    """The signature by which one side of a TLS 1.3 handshake proved possession of its key.
 
     Attributes:
         name: "ECDSA", "RSA-PSS", "ED25519", …
         curve: of an ECDSA key, such as "prime256v1"; "" otherwise.
         bits: size of an RSA key; 0 otherwise.
-        digest: such as "SHA256"; "" where the algorithm has none to choose.
+        digest: such as "SHA256"; "" if the algorithm has no separate digest.
     """
 
     name: str
@@ -53,31 +53,31 @@ class Signature:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Peer(Verdict):
-    """The verdict on a TLS client and the facts of its handshake; a value that outlives both.
+    """The verdict on a TLS client and the facts of its handshake; it outlives the connection.
 
     .. warning::
-        Decide by ``trust`` and :attr:`names`, or by a fingerprint that you know.  With
-        ``client_certs="ask"`` the presence of a certificate says nothing.
+        Decide by ``trust`` and ``names``, or by a fingerprint that you know.  With
+        ``client_certs="ask"``, the presence of a certificate proves nothing.
 
     It has the attributes of :class:`Verdict`, and these:
 
     Attributes:
-        chain: DER certificates as the client sent them, leaf first.  After a resumption by a
-            stateless ticket the leaf alone.
+        chain: DER certificates as the client sent them, leaf first.  After resumption by a
+            stateless ticket, only the leaf.
         resumed: True if the session was resumed, and the verdict is that of its first handshake;
-            False again once the client has authenticated anew (post-handshake authentication).
+            False again after the client has authenticated again (post-handshake authentication).
         protocol: such as "TLSv1.3".
         cipher: OpenSSL's name of the cipher suite.
         cipher_bits: secret bits in use.
         cipher_algorithm_bits: secret bits of the algorithm.
         key_exchange: name of the TLS 1.3 group; "" with TLS 1.2.
-        server_signature: :class:`Signature` of the server; None with TLS 1.2, and where a session
+        server_signature: :class:`Signature` of the server; None with TLS 1.2, and if the session
             was resumed.
-        client_signature: likewise of the client; None with TLS 1.2, without a certificate and when
+        client_signature: that of the client; None with TLS 1.2, without a certificate, and if
             ``resumed``.
-        error_issuer: who issued the certificate at ``error_depth``, in OpenSSL's one line
-            ("/CN=Some CA"); "" unless UNTRUSTED, and when resumed.
-        server_name: the name that the client asked for (SNI), if the context's ``sni_callback``
+        error_issuer: the issuer of the certificate at ``error_depth``, in OpenSSL's one-line form
+            ("/CN=Some CA"); "" unless UNTRUSTED, and if ``resumed``.
+        server_name: the server name that the client sent (SNI), if the context's ``sni_callback``
             accepted it and it is a valid host name; "" otherwise.
     """
 
@@ -97,8 +97,8 @@ class Peer(Verdict):
         """Return the line that Postfix logs for such a connection (``smtpd_tls_loglevel = 1``).
 
         Args:
-            client: name and address as Postfix writes them, "mx.example[192.0.2.1]"; it is
-                lower-cased, as there, with "?" for what is not printable.
+            client: name and address as Postfix writes them, "mx.example[192.0.2.1]"; converted
+                to lower case, as in Postfix, with "?" for characters that are not printable.
         """
         name = f" to {self.server_name}" if self.server_name else ""
         text = (
@@ -118,8 +118,8 @@ class Peer(Verdict):
         """Return the TLS attributes that Postfix sends to a policy service, in its order.
 
         Subject and issuer are xtext-encoded (RFC 3461, section 4) and empty unless TRUSTED;
-        fingerprints are always there.  After Postfix's own comes ``ccert_names``: :attr:`names`,
-        separated by commas.  Source: postfix SMTPD_POLICY_README.
+        fingerprints are set for every certificate.  ``ccert_names`` follows Postfix's own
+        attributes: ``names``, separated by commas.  Source: postfix SMTPD_POLICY_README.
         """
         return {
             "ccert_subject": xtext(self.subject),
@@ -139,17 +139,17 @@ class Peer(Verdict):
 
 
 def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
-    """Tell who is at the other end of a server's TLS connection.
+    """Return the verdict on the client of a TLS connection, and the facts of the handshake.
 
     Args:
-        ssl_object: the object of a context with ccert attached, after the handshake: what
+        ssl_object: a TLS object of a context with ccert attached, after the handshake: what
             ``wrap_socket`` or ``wrap_bio`` returned, or an asyncio transport's
-            ``get_extra_info("ssl_object")``.  Not while another thread uses it.
+            ``get_extra_info("ssl_object")``.  No other thread may use it at the same time.
 
     Raises:
-        CcertError: the handshake is not over or has failed, the connection is closed, or the
-            object's context was not attached.
-        TypeError: it is something else.
+        CcertError: the handshake is not over or has failed, the connection is closed, or ccert was
+            not attached to the object's context.
+        TypeError: ``ssl_object`` is not a TLS object of ``ssl``.
     """
     verdict, handshake, verifier = _openssl.peer_facts(inner_object(ssl_object))
     for name in ("server_signature", "client_signature"):

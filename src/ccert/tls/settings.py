@@ -36,7 +36,7 @@ def check_settings(
     trust_server_ccerts: object,
     verify_depth: object,
 ) -> None:
-    """Raise ConfigError or TypeError unless each setting is one that there is."""
+    """Raise ConfigError or TypeError unless each setting has a valid value."""
     if not isinstance(client_certs, str) or client_certs not in VERIFY_MODES:
         raise ConfigError(
             f'client_certs must be "ask", "optional" or "require", not {client_certs!r}'
@@ -52,7 +52,7 @@ def check_settings(
 
 
 def check_effect_without_anchors(client_certs: str, trust_server_ccerts: object) -> None:
-    """Raise ConfigError if the settings are in vain because no CA is trusted."""
+    """Raise ConfigError if the settings have no effect because no CA is trusted."""
     if trust_server_ccerts:
         raise ConfigError(
             f"trust_server_ccerts={trust_server_ccerts!r} has no effect without a trusted CA: "
@@ -66,11 +66,11 @@ def check_effect_without_anchors(client_certs: str, trust_server_ccerts: object)
 
 
 def warn_of_many_anchors(trust_server_ccerts: object, anchors: int, *, stacklevel: int) -> None:
-    """Warn, at the caller that many levels up, if this is no longer a clique."""
+    """Warn if there are too many trusted CAs for a clique; ``stacklevel``: see warnings.warn()."""
     if trust_server_ccerts is True and anchors > _CLIQUE_SIZE:
         warnings.warn(
             f"trust_server_ccerts with {anchors} trusted CAs: a clique trusts a few, not the "
-            "WebPKI, whose CAs issue such certificates to everybody",
+            "Web PKI, whose CAs issue server certificates to everybody",
             stacklevel=stacklevel,
         )
 

@@ -1,4 +1,4 @@
-"""The CAs that come with the system: where they are, and whether a file is theirs."""
+"""The system's CAs: where they are, and whether a file contains them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ccert.errors import ConfigError
 
 __all__ = ["is_no_cliques", "is_system_file", "public_cas", "system_cas"]
 
-_MANY = 50  # public programs have above a hundred, no clique has half of that
+_MANY = 50  # public root programs have more than a hundred, no clique has half as many
 
-# Where distributions keep what their ca-certificates package makes; OpenSSL's own default is
-# often a link to one of them.  (The list of Go's crypto/x509, root_linux.go.)
+# Where distributions keep the files of their ca-certificates package; OpenSSL's own default is
+# often a link to one of them.  (The list is from Go's crypto/x509, root_linux.go.)
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -29,10 +29,10 @@ _DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs")
 
 
 def system_cas() -> tuple[str, str]:
-    """Return the file and the directory with the system's CAs, "" for what there is not.
+    """Return the file and the directory with the system's CAs; "" for one that does not exist.
 
     Raises:
-        ConfigError: there is neither.
+        ConfigError: neither exists.
     """
     paths = ssl.get_default_verify_paths()  # heeds SSL_CERT_FILE and SSL_CERT_DIR
     if paths.cafile or paths.capath:
@@ -41,9 +41,9 @@ def system_cas() -> tuple[str, str]:
 
 
 def is_system_file(path: str) -> bool:
-    """Tell whether a file or directory is the system's, or has half the CAs of a system's file.
+    """Return whether a file or directory is the system's, or has half the CAs of a system's file.
 
-    Half, not all: last year's copy in a container image is no better than the original.
+    Half, not all: an old copy, for example in a container image, is as bad as the original.
     """
     defaults = ssl.get_default_verify_paths()
     bundles = _existing(defaults.cafile, defaults.openssl_cafile, *_BUNDLES)
@@ -88,7 +88,7 @@ def _identities(stamps: tuple[tuple[str, int], ...]) -> frozenset[bytes]:
 
 
 def is_no_cliques(path: str) -> bool:
-    """Tell whether a file or directory has more CAs than any clique, whatever the system has."""
+    """Return whether a file or directory has more CAs than any clique would trust."""
     return len(_cas(path)) > _MANY
 
 
@@ -101,6 +101,6 @@ def _cas(path: str) -> set[bytes]:
     loader = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     directory = Path(path)
     for file in directory.glob("????????.?*") if directory.is_dir() else [directory]:
-        with contextlib.suppress(ssl.SSLError, OSError):  # whoever loads it in earnest reports it
+        with contextlib.suppress(ssl.SSLError, OSError):  # ServerContext reports errors
             loader.load_verify_locations(cafile=file)
     return set(loader.get_ca_certs(binary_form=True))
