@@ -103,7 +103,8 @@ def test_check_json(peers, capsys):
     server, email = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert list(server) == [
         "file", "trust", "trusted_as_server", "error", "error_code", "error_depth", "subject",
-        "issuer", "names", "fingerprint", "pubkey_fingerprint", "certificates",
+        "issuer", "names", "fingerprint", "pubkey_fingerprint", "days_left",
+        "valid_for_host", "certificates",
     ]  # fmt: skip
     assert (server["trust"], server["trusted_as_server"]) == ("Trusted", True)
     assert server["certificates"][0]["usages"] == ["serverAuth"]
@@ -280,7 +281,7 @@ def test_usage_errors(peers, capsys):
     """What makes no sense is said in the user's words."""
     words = ["check", "--cafile", peers["cafile"]]
     assert main([*words, "--starttls", "smtp", peers["server"]]) == 2
-    assert "--starttls is for --connect" in capsys.readouterr().err
+    assert "--starttls is for --connect and --peers" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*words, "--at", "tomorrow", peers["server"]])
     assert "'tomorrow' is not like 2026-11-23T20:00:00Z" in capsys.readouterr().err

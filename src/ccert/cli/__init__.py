@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_check_arguments(check: argparse.ArgumentParser) -> None:
-    check.add_argument("file", nargs="*", metavar="FILE", help="a chain, PEM, leaf first")
+    check.add_argument(
+        "file", nargs="*", metavar="FILE", help="a chain, leaf first: PEM, DER or PKCS #7"
+    )
     check.add_argument("--cafile", help="trusted CAs, PEM")
     check.add_argument("--capath", help="trusted CAs, a directory made by openssl rehash")
     check.add_argument(
@@ -109,9 +111,30 @@ def _add_check_arguments(check: argparse.ArgumentParser) -> None:
     )
     check.add_argument("--json", action="store_true", help="print one JSON object for each chain")
     check.add_argument(
+        "--name", metavar="HOST", help="the certificate must also be valid for this host"
+    )
+    check.add_argument(
+        "--warn-days",
+        type=int,
+        default=21,
+        metavar="N",
+        help="mark a chain that expires within N days (default: 21)",
+    )
+    check.add_argument(
+        "--strict", action="store_true", help="let a marked chain count for the exit status"
+    )
+    check.add_argument(
         "--connect",
+        action="append",
+        default=[],
         metavar="HOST:PORT",
         help="check the chain of a live server, if it presents the same chain as a client",
+    )
+    check.add_argument(
+        "--peers",
+        metavar="FILE",
+        help="check the servers in this file, HOST or HOST:PORT a line (default port: 25 with "
+        "--starttls, otherwise 465)",
     )
     check.add_argument("--starttls", choices=["smtp"], help="use STARTTLS over SMTP first")
 

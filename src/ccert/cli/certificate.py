@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID as Usage
+from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,21 @@ _USAGES = {
     Usage.TIME_STAMPING: "timeStamping",
     Usage.OCSP_SIGNING: "OCSPSigning",
     Usage.ANY_EXTENDED_KEY_USAGE: "anyExtendedKeyUsage",
+}
+
+
+_ATTRIBUTES = {  # of names, beyond those of RFC 4514: X.520, and the CA/Browser Forum's for EV
+    NameOID.SERIAL_NUMBER: "serialNumber",
+    NameOID.SURNAME: "SN",
+    NameOID.GIVEN_NAME: "GN",
+    NameOID.TITLE: "title",
+    NameOID.BUSINESS_CATEGORY: "businessCategory",
+    NameOID.POSTAL_CODE: "postalCode",
+    NameOID.ORGANIZATION_IDENTIFIER: "organizationIdentifier",
+    NameOID.EMAIL_ADDRESS: "emailAddress",
+    NameOID.JURISDICTION_COUNTRY_NAME: "jurisdictionC",
+    NameOID.JURISDICTION_STATE_OR_PROVINCE_NAME: "jurisdictionST",
+    NameOID.JURISDICTION_LOCALITY_NAME: "jurisdictionL",
 }
 
 
@@ -114,8 +130,8 @@ def _usages(certificate: x509.Certificate) -> list[str] | None:
 
 
 _FIELDS: dict[str, Callable[[x509.Certificate], Any]] = {
-    "subject": lambda certificate: certificate.subject.rfc4514_string(),
-    "issuer": lambda certificate: certificate.issuer.rfc4514_string(),
+    "subject": lambda certificate: certificate.subject.rfc4514_string(_ATTRIBUTES),
+    "issuer": lambda certificate: certificate.issuer.rfc4514_string(_ATTRIBUTES),
     "names": _names,
     "not_after": lambda certificate: certificate.not_valid_after_utc.isoformat(),
     "key": _key,

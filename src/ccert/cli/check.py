@@ -2,117 +2,76 @@
 
 from __future__ import annotations
 
-import dataclasses
+import concurrent.futures
 import datetime
 import functools
-import json
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 from rich.text import Text
 
-from ccert.cli.certificate import Details, details
-from ccert.cli.hints import hint
-from ccert.cli.presented import presented_chain
+from ccert.cli.certificate import details
+from ccert.cli.chain_file import chain_in
+from ccert.cli.check_report import STYLES, Report, Wishes
+from ccert.cli.presented import Server, presented_chain, servers_in
 from ccert.errors import CcertError, ConfigError
+from ccert.names import host_name
 from ccert.text import printable
 from ccert.tls.chain import ChainVerifier
-from ccert.tls.files import read_chain, read_file
-from ccert.verdict import Trust, Verdict
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["run"]
 
-_MANY = 50  # files; from here on, show a progress bar
-_FEW = 3  # names to show
-_STYLES = {Trust.TRUSTED: "green", Trust.UNTRUSTED: "yellow"}
+_MANY = 50  # from this number of chains on, show a progress bar
+_AT_A_TIME = 8  # connections
 
 
-@dataclasses.dataclass(frozen=True)
-class _Report:
+class _Source(NamedTuple):
     name: str
-    certificates: list[Details]
-    off: Verdict
-    on: Verdict
-
-    def chosen(self, setting: bool) -> Verdict:
-        return self.on if setting else self.off
-
-    def as_json(self, setting: bool) -> str:
-        verdict = dataclasses.asdict(self.chosen(setting))
-        del verdict["would_be"]  # never set here
-        fields = {"file": self.name, **verdict, "trust": self.chosen(setting).trust.value}
-        fields["certificates"] = [dataclasses.asdict(c) for c in self.certificates]
-        return json.dumps(fields)  # ASCII: a certificate may contain terminal escapes
-
-    def as_text(self, at: datetime.datetime) -> Iterator[Text]:
-        yield Text(printable(self.name), style="bold")
-        for depth, certificate in enumerate(self.certificates):
-            yield Text(f"  {depth} {certificate.role:13}{_about(certificate, at)}")
-        for word, verdict in (("off", self.off), ("on", self.on)):
-            line = Text(f"  {word:3}  ")
-            line.append(f"{verdict.trust.value:10}", style=_STYLES.get(verdict.trust, ""))
-            line.append(_reason(verdict))
-            yield line
-        if self.on.pubkey_fingerprint:
-            yield Text(f"  key  {self.on.pubkey_fingerprint}")
-        if advice := self._advice():
-            yield Text(f"  ->   {advice}")
-        yield Text("")
-
-    def _advice(self) -> str:
-        leaf, *others = self.certificates
-        if any(leaf.subject == other.issuer != other.subject for other in others):
-            return "the order is wrong: the peer's own certificate comes first, then its issuer's"
-        return hint(self.off, self.on)
+    host: str
+    chain: list[bytes]
 
 
-def _about(certificate: Details, at: datetime.datetime) -> str:
-    usages = ["any use"] if certificate.usages is None else certificate.usages or ["no use"]
-    days = certificate.days_left(at)
-    parts = [
-        printable(certificate.subject or _some(certificate.names or [])) or "?",
-        printable(certificate.problem) or ", ".join(usages),
-        certificate.key,
-        _lifetime(days),
-    ]
-    return "  |  ".join(part for part in parts if part)
+def _from_file(name: str) -> _Source:
+    return _Source(name, "", chain_in(name))
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-    return ", ".join(f"DNS:{name}" for name in names[:_FEW]) + more
+def _from_server(server: Server, starttls: str | None) -> _Source:
+    return _Source(str(server), server.host, presented_chain(server, starttls))
 
 
-def _lifetime(days: int | None) -> str:
-    if days is None:
-        return ""
-    return f"expires in {days} days" if days >= 0 else f"EXPIRED {-days} days ago"
+def _attempt(read: Callable[[], _Source]) -> _Source | CcertError:
+    try:
+        return read()
+    except CcertError as error:  # check the others anyway
+        return error
 
 
-def _reason(verdict: Verdict) -> str:
-    if verdict.trust is Trust.TRUSTED:
-        return "as a server's chain" if verdict.trusted_as_server else "as a client's chain"
-    return f"at depth {verdict.error_depth}: {verdict.error} ({verdict.error_code})"
-
-
-def _from_file(name: str) -> tuple[str, list[bytes]]:
-    what = f"chain file {name}"
-    return name, read_chain(what, read_file("chain file", name))
-
-
-def _from_server(address: str, starttls: str | None) -> tuple[str, list[bytes]]:
-    return address, presented_chain(address, starttls)
+def _sources(
+    files: list[str], servers: list[Server], starttls: str | None
+) -> Iterator[_Source | CcertError]:
+    for name in files:
+        yield _attempt(functools.partial(_from_file, name))
+    if not servers:
+        return
+    pool = concurrent.futures.ThreadPoolExecutor(_AT_A_TIME)
+    try:
+        reads = [functools.partial(_from_server, server, starttls) for server in servers]
+        yield from pool.map(_attempt, reads)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Checker:
-    def __init__(self, arguments: argparse.Namespace, at: datetime.datetime) -> None:
-        self._at = at
+    def __init__(self, arguments: argparse.Namespace, wishes: Wishes) -> None:
+        self._wishes = wishes
         settings = {
             "cafile": arguments.cafile,
             "capath": arguments.capath,
@@ -122,61 +81,106 @@ class _Checker:
         self._off = ChainVerifier(**settings)
         self._on = ChainVerifier(**settings, trust_server_ccerts=True)
 
-    def report(self, name: str, chain: list[bytes]) -> _Report:
-        return _Report(
-            name,
-            [details(der, depth) for depth, der in enumerate(chain)],
-            self._off.verify(chain, self._at),
-            self._on.verify(chain, self._at),
+    def report(self, source: _Source) -> Report:
+        return Report(
+            source.name,
+            source.host,
+            [details(der, depth) for depth, der in enumerate(source.chain)],
+            self._off.verify(source.chain, self._wishes.at),
+            self._on.verify(source.chain, self._wishes.at),
+            self._wishes,
         )
 
 
-def _sources(arguments: argparse.Namespace) -> Iterator[tuple[str, list[bytes]] | CcertError]:
-    readers = [functools.partial(_from_file, name) for name in arguments.file]
-    if arguments.connect:
-        readers.append(functools.partial(_from_server, arguments.connect, arguments.starttls))
-    for read in readers:
-        try:
-            yield read()
-        except CcertError as error:  # go on with the others
-            yield error
+def _wishes(arguments: argparse.Namespace) -> Wishes:
+    try:
+        name = host_name(arguments.name) if arguments.name else ""
+    except ValueError as error:
+        raise ConfigError(f"check: --name {error}") from None
+    return Wishes(
+        at=arguments.at or datetime.datetime.now(datetime.timezone.utc),
+        setting=arguments.trust_server_ccerts,
+        name=name,
+        warn_days=arguments.warn_days,
+        strict=arguments.strict,
+    )
+
+
+class _Summary:
+    """The table at the end; of many chains it lists only those that need something done."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._table = Table(box=SIMPLE_HEAD)
+        for column in ("chain", "off", "on", "days left", "what to do"):
+            justify: Literal["left", "right"] = "right" if "days" in column else "left"
+            self._table.add_column(column, overflow="fold", justify=justify)
+
+    def add(self, report: Report) -> None:
+        days, advice = report.days_left(), report.advice()
+        if self._count > _MANY and not advice:
+            return
+        self._table.add_row(
+            Text(printable(report.name)),
+            *(
+                Text(verdict.trust.value, style=STYLES.get(verdict.trust, ""))
+                for verdict in (report.off, report.on)
+            ),
+            "" if days is None else str(days),
+            advice,
+        )
+
+    def print(self) -> None:
+        if self._count > 1 and self._table.row_count:
+            Console(highlight=False, markup=False).print(self._table)
+
+
+def _servers(arguments: argparse.Namespace) -> list[Server]:
+    servers = [Server.parse(f"--connect {text}", text) for text in arguments.connect]
+    if arguments.peers:
+        servers += servers_in(arguments.peers, 25 if arguments.starttls else 465)
+    if not arguments.file and not servers:
+        raise ConfigError("check: give a FILE, --connect HOST:PORT or --peers FILE")
+    if not arguments.cafile and not arguments.capath:
+        raise ConfigError("check: give --cafile FILE or --capath DIR: the CAs that you would trust")
+    if arguments.starttls and not servers:
+        raise ConfigError("check: --starttls is for --connect and --peers")
+    return servers
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Report on each chain; return 0 if all are trusted, 1 if not, 2 for unusable input."""
-    if not arguments.file and not arguments.connect:
-        raise ConfigError("check: give a FILE or --connect HOST:PORT")
-    if not arguments.cafile and not arguments.capath:
-        raise ConfigError("check: give --cafile FILE or --capath DIR: the CAs that you would trust")
-    if arguments.starttls and not arguments.connect:
-        raise ConfigError("check: --starttls is for --connect")
-    at = arguments.at or datetime.datetime.now(datetime.timezone.utc)
+    """Report on each chain; return the exit status: 0 all trusted, 1 not, 2 unusable input."""
+    servers = _servers(arguments)
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        checker = _Checker(arguments, at)
+        checker = _Checker(arguments, _wishes(arguments))
     for warning in caught[:1]:
         err.print(Text(f"ccert: warning: {warning.message}"), soft_wrap=True)
-    count = len(arguments.file) + bool(arguments.connect)
+    count = len(arguments.file) + len(servers)
+    summary = _Summary(count)
     status = 0
     with Progress(
         console=err,
         transient=True,
         redirect_stdout=False,  # reports go to the real stdout
         redirect_stderr=False,
-        disable=count < _MANY or not err.is_terminal or out.is_terminal,
+        disable=(count < _MANY and len(servers) <= 1) or not err.is_terminal or out.is_terminal,
     ) as progress:
-        for source in progress.track(_sources(arguments), total=count, description="checking"):
+        sources = _sources(arguments.file, servers, arguments.starttls)
+        for source in progress.track(sources, total=count, description="checking"):
             if isinstance(source, CcertError):
                 err.print(Text(f"ccert: {printable(str(source))}"), soft_wrap=True)
                 status = 2
                 continue
-            report = checker.report(*source)
+            report = checker.report(source)
             if arguments.json:
-                print(report.as_json(arguments.trust_server_ccerts))
+                print(report.as_json())
             else:
-                for line in report.as_text(at):
+                for line in report.as_text():
                     out.print(line)
-            if report.chosen(arguments.trust_server_ccerts).trust is not Trust.TRUSTED:
-                status = max(status, 1)
+                summary.add(report)
+            status = max(status, 0 if report.is_fine() else 1)
+    if not arguments.json:
+        summary.print()
     return status

@@ -5,23 +5,64 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from typing import Any
+from typing import Any, NamedTuple
 
 from ccert.errors import ConfigError
 from ccert.text import printable
+from ccert.tls.files import read_file
 
-__all__ = ["presented_chain"]
+__all__ = ["Server", "presented_chain", "servers_in"]
 
 _TIMEOUT = 30  # seconds in total
 _LONGEST_LINE = 4096  # octets; RFC 5321, 4.5.3.1.5 allows 512
 _MOST_LINES = 100  # of one reply
 
 
-def presented_chain(address: str, starttls: str | None) -> list[bytes]:
+class Server(NamedTuple):
+    """A server to ask."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, where: str, text: str, default_port: int | None = None) -> Server:
+        """Read HOST:PORT or [ADDRESS]:PORT; the port may be missing if there is a default.
+
+        Raises:
+            ConfigError: it is something else; ``where`` says where it stands.
+        """
+        host, colon, port = text.rpartition(":")
+        if default_port and (not colon or text.endswith("]")):
+            host, port = text, str(default_port)
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 1 << 16:
+            raise ConfigError(f"{where}: give HOST:PORT, such as mx.example:25")
+        return cls(host, int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def servers_in(path: str, default_port: int) -> list[Server]:
+    """Read a file with a HOST, or HOST:PORT, a line; "#" begins a comment.
+
+    Raises:
+        ConfigError: the file cannot be read, or has a line that is something else.
+    """
+    text = read_file("peers file", path).decode("utf-8-sig", "replace")
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    return [
+        Server.parse(f"{path}, line {number}", line, default_port)
+        for number, line in enumerate(lines, 1)
+        if line
+    ]
+
+
+def presented_chain(server: Server, starttls: str | None) -> list[bytes]:
     """Do a TLS handshake with a server, and close the connection.
 
     Args:
-        address: HOST:PORT or [ADDRESS]:PORT.
+        server: whom to ask.
         starttls: "smtp": speak SMTP first; None: TLS at once.
 
     Returns:
@@ -30,32 +71,23 @@ def presented_chain(address: str, starttls: str | None) -> list[bytes]:
     Raises:
         ConfigError: the server cannot be reached, or there is no handshake within 30 seconds.
     """
-    host, port = _host_and_port(address)
     try:
-        return asyncio.run(asyncio.wait_for(_chain(host, port, starttls), _TIMEOUT))
+        return asyncio.run(asyncio.wait_for(_chain(server.host, server.port, starttls), _TIMEOUT))
     except asyncio.TimeoutError as error:
-        raise ConfigError(f"{address}: no handshake within {_TIMEOUT} seconds") from error
+        raise ConfigError(f"{server}: no handshake within {_TIMEOUT} seconds") from error
     except ssl.SSLError as error:
         hint = (
             "It does not speak TLS: is --starttls smtp missing?"
             if error.reason == "WRONG_VERSION_NUMBER"
             else "(If a server requires a client certificate, this works with TLS 1.3 only.)"
         )
-        raise ConfigError(f"{address}: {error.reason or error}.  {hint}") from error
+        raise ConfigError(f"{server}: {error.reason or error}.  {hint}") from error
     except OSError as error:
         number = error.errno or 0  # a resolver's errors are negative
         words = os.strerror(number) if number > 0 else error.strerror or "connection lost"
-        raise ConfigError(f"{address}: {words}") from error
+        raise ConfigError(f"{server}: {words}") from error
     except (EOFError, ValueError) as error:
-        raise ConfigError(f"{address}: {error}") from error
-
-
-def _host_and_port(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 1 << 16:
-        raise ConfigError(f"--connect {address}: give HOST:PORT, such as mx.example:25")
-    return host, int(port)
+        raise ConfigError(f"{server}: {error}") from error
 
 
 async def _chain(host: str, port: int, starttls: str | None) -> list[bytes]:
