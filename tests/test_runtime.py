@@ -74,6 +74,21 @@ except ccert.UnsupportedRuntime as error:
     assert "/usr/bin/python3" in done.stdout
 
 
+def test_built_for_another_major_version(another_libssl):
+    """Where the versions differ, the remedy is to rebuild ccert, not another Python."""
+    code = """
+import ssl, ccert
+ssl.OPENSSL_VERSION_INFO = (ssl.OPENSSL_VERSION_INFO[0] + 1, 0, 0, 0, 0)
+try:
+    ccert.attach(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), client_certs="ask")
+except ccert.UnsupportedRuntime as error:
+    print(error)
+"""
+    done = run_python(code, PYTHONPATH=str(another_libssl), LD_LIBRARY_PATH=str(another_libssl))
+    assert "and rebuild ccert" in done.stdout, done.stderr
+    assert "/usr/bin/python3" not in done.stdout
+
+
 def test_missing_library_is_explained(another_libssl):
     """An extension that does not load says how to get one that does."""
     done = run_python("import ccert", PYTHONPATH=str(another_libssl))

@@ -24,6 +24,7 @@ __all__ = [
     "ffi",
     "lib",
     "library",
+    "library_version",
     "reason",
     "ssl_module_file",
     "text_of",
@@ -59,8 +60,9 @@ def versions_differ(header: tuple[int, int], library: tuple[int, int]) -> str:
     if header[0] == library[0] and header <= library:
         return ""
     return (
-        "ccert was built for OpenSSL {}.{} and runs on {}.{}: "
-        "rebuild it: in ccert's source directory, pip install --force-reinstall --no-deps ."
+        "ccert was built for OpenSSL {0}.{1} and runs on {2}.{3}: rebuild it with the headers of "
+        "{2}.{3} (Debian: libssl-dev of that version): in ccert's source directory, "
+        "pip install --force-reinstall --no-deps ."
     ).format(*header, *library)
 
 
@@ -82,6 +84,13 @@ def ssl_module_file() -> str:
     import _ssl  # noqa: PLC0415 - wanted for messages only
 
     return getattr(_ssl, "__file__", None) or "built into the interpreter"
+
+
+def library_version() -> tuple[int, int]:
+    """Return the major and minor version of the OpenSSL that ccert runs on."""
+    version = ffi.new("unsigned int[2]")
+    lib.ccert_library_version(version, version + 1)
+    return version[0], version[1]
 
 
 def library() -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-from ccert._openssl.library import ffi, lib, library, ssl_module_file
+from ccert._openssl.library import ffi, lib, library, library_version, ssl_module_file
 from ccert.errors import UnsupportedRuntime
 
 __all__ = ["find_ssl_ctx"]
@@ -27,6 +27,13 @@ def find_ssl_ctx(context: ssl.SSLContext) -> Any:  # noqa: ANN401 - cdata
         raise UnsupportedRuntime(
             "this Python's ssl does not set SSL_get_app_data(3) as ccert expects: "
             "ccert does not support this version of CPython yet"
+        )
+    if library_version()[0] != ssl.OPENSSL_VERSION_INFO[0]:
+        raise UnsupportedRuntime(
+            f"Python's ssl runs on {ssl.OPENSSL_VERSION} ({ssl_module_file()}), ccert on another "
+            f"({', '.join(library())}), because it was built with the headers of that: install the "
+            f"headers of OpenSSL {ssl.OPENSSL_VERSION_INFO[0]} (Debian: libssl-dev of that version) "
+            "and rebuild ccert: in its source directory, pip install --force-reinstall --no-deps ."
         )
     raise UnsupportedRuntime(
         f"Python's ssl runs on its own copy of OpenSSL ({ssl.OPENSSL_VERSION}, "
