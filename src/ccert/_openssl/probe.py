@@ -32,7 +32,7 @@ def find_ssl_ctx(context: ssl.SSLContext) -> Any:  # noqa: ANN401 - cdata
         raise UnsupportedRuntime(
             f"Python's ssl runs on {ssl.OPENSSL_VERSION} ({ssl_module_file()}), ccert on another "
             f"({', '.join(library())}), because it was built with the headers of that: install the "
-            f"headers of OpenSSL {ssl.OPENSSL_VERSION_INFO[0]} (Debian: libssl-dev of that version) "
+            f"headers of OpenSSL {ssl.OPENSSL_VERSION_INFO[0]} (Debian: its libssl-dev) "
             "and rebuild ccert: in its source directory, pip install --force-reinstall --no-deps ."
         )
     raise UnsupportedRuntime(
