@@ -25,6 +25,7 @@ ROUNDS, COUNT = 60, 20
 PAIRS = (
     ("C", "ccert"),
     ("ssl's default", "ccert"),
+    ("ssl's default, resumed", "ccert, resumed"),
     ("pyOpenSSL's callback", "ccert"),
     ("pyOpenSSL's callback", "pyOpenSSL"),
 )  # seconds divided by seconds
@@ -41,6 +42,12 @@ ROWS = (
     Row(
         "handshakes/s: ccert / ssl's default", "ssl's default / ccert, server", None, SERVER,
         caveat="clientAuth certificates for ssl; two tickets there, one session here",
+    ),
+    Row(
+        "resumed handshakes/s: ccert / ssl's default",
+        "ssl's default, resumed / ccert, resumed, server", None,
+        "TLS 1.3, each connection closed without close_notify; the server's calls alone",
+        caveat="ssl decrypts and encrypts tickets, ccert looks up sessions",
     ),
     Row(
         "handshakes/s: ccert / pyOpenSSL with a Python callback",
@@ -86,6 +93,9 @@ def test_one_thread(clique, library, servers, record, smoke):
     """Let all take turns; each of their ends asserts that it trusts the other."""
     server, peer = contexts.server(clique.directory), contexts.client(clique.directory, "peer")
     servers["ccert"] = Handshakes(new_ssl(server), peer)
+    for name, certificate in (("ccert", "peer"), ("ssl's default", "client")):
+        client = contexts.client(clique.directory, certificate)
+        servers[f"{name}, resumed"] = Handshakes(servers[name].new, client, resume=True)
     servers["C"] = Loop(library, server, peer, resume=False)
     rounds = [turn(servers, 1 if smoke else COUNT) for _ in range(2 if smoke else ROUNDS)][1:]
     if smoke:

@@ -7,6 +7,7 @@ peer by ``trusts()``; no more than that is within any timer.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import ssl
 import time
@@ -55,6 +56,12 @@ class SslEnd:
         except ssl.SSLWantReadError:
             pass
         return self._outgoing.read()
+
+    def receive(self, octets: bytes) -> None:
+        """Take what comes after the handshake: tickets."""
+        self._incoming.write(octets)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.read(1)
 
     def trusts(self) -> bool:
         """Tell what ccert says; without it a handshake with an untrusted one fails."""
@@ -118,11 +125,13 @@ def pyopenssl(directory: Path, callback: Callable[..., bool] | None) -> SSL.Cont
 
 @dataclasses.dataclass
 class Handshakes:
-    """Full handshakes, one after the other, in this thread.
+    """Handshakes, one after the other, in this thread.
 
     Attributes:
         new: makes the server's end.
         client: the client's context.
+        resume: each but the first resumes the session of the one before, whose end was just freed,
+            as most servers close.
         seconds: that they took.
         server_seconds: of these, in the server's end.
         last: the server's end of the last one.
@@ -130,25 +139,29 @@ class Handshakes:
 
     new: Callable[[], SslEnd | PyOpenSslEnd]
     client: ssl.SSLContext
+    resume: bool = False
     seconds: float = 0.0
     server_seconds: float = 0.0
     last: Any = None
+    session: ssl.SSLSession | None = None
 
     def run(self, count: int) -> None:
         """Shake hands so often; assert that the server trusts all its peers."""
         ends = []
         start = time.perf_counter()
         for _ in range(count):
-            ends.append(self._one())  # noqa: PERF401 - a comprehension is no faster here
+            end = self._one()
+            if not self.resume:
+                ends.append(end)
         self.seconds += time.perf_counter() - start
         assert all(end.trusts() for end in ends)
-        self.last = ends[-1]
+        self.last = end
 
     def _one(self) -> SslEnd | PyOpenSslEnd:
         begin = time.perf_counter()
         server = self.new()
         self.server_seconds += time.perf_counter() - begin
-        client = SslEnd(self.client, server_hostname="mx.example")
+        client = SslEnd(self.client, server_hostname="mx.example", session=self.session)
         octets = b""
         for _ in range(STEPS):
             octets = client.step(octets)
@@ -156,5 +169,12 @@ class Handshakes:
             octets = server.step(octets)
             self.server_seconds += time.perf_counter() - begin
             if client.done and server.done:
+                if self.resume:
+                    self._take_session(client, octets)
                 return server
         raise StuckError
+
+    def _take_session(self, client: SslEnd, octets: bytes) -> None:
+        assert client.tls.session_reused or self.session is None
+        client.receive(octets)
+        self.session = client.tls.session

@@ -186,7 +186,7 @@ def test_absent_policy_service(start, unused_port):
     ("options", "expected"),
     [
         (["--relay-clientcerts", "/nowhere"], "/nowhere: No such file"),
-        (["--policy-service", "smtp:25"], "policy service 'smtp:25': neither unix:PATH nor"),
+        (["--policy-service", "smtp:25"], "policy service 'smtp:25': not unix:PATH, inet:HOST"),
     ],
 )
 def test_unusable(host, tmp_path, capsys, options, expected):

@@ -268,6 +268,6 @@ def test_resumed_means_judged_alike(host, clique, tmp_path_factory):
     seed = int(os.environ.get("CCERT_SESSION_SEED") or random.randrange(10**9))
     counts = explore(lambda s: World(host, clique, other, s), seed, time.time() + SECONDS)
     print(f"from seed {seed}: {dict(counts)}")
-    assert counts["resumed"] > SECONDS
+    assert counts["resumed"] > 0
     assert counts["closed"] > 0
     assert counts["as Trusted"] > 0
