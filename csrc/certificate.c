@@ -66,18 +66,23 @@ unsigned long ccert_certificate_subject_hash(X509 *certificate)
     return hash;
 }
 
-/* ccert_expiry - the certificate's notAfter as a time_t; 0 if it cannot be read.  Avoids timegm()
- * and ASN1_TIME_diff(), which reads the clock: libc takes a lock for both. */
-int64_t ccert_expiry(const X509 *certificate)
+/* ccert_time - as a time_t; 0 if it cannot be read.  It uses neither timegm() nor ASN1_TIME_diff(),
+ * which reads the current time: libc takes a lock for both. */
+int64_t ccert_time(const ASN1_TIME *time)
 {
     const struct tm epoch = {.tm_mday = 1, .tm_year = 70};
     struct tm end;
     int days, seconds;
 
-    if (!ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end)
-        || !OPENSSL_gmtime_diff(&days, &seconds, &epoch, &end))
+    if (!ASN1_TIME_to_tm(time, &end) || !OPENSSL_gmtime_diff(&days, &seconds, &epoch, &end))
         return 0;
     return (int64_t)days * 86400 + seconds;
+}
+
+/* ccert_expiry - the certificate's notAfter */
+int64_t ccert_expiry(const X509 *certificate)
+{
+    return ccert_time(X509_get0_notAfter(certificate));
 }
 
 int64_t ccert_certificate_expiry(const X509 *certificate)

@@ -18,6 +18,16 @@ int ccert_session_void(SSL_SESSION *session)
     return SSL_SESSION_set1_id_context(session, never_resumed, sizeof(never_resumed));
 }
 
+/* ccert_session_expire - also a stored one: libssl locks its cache for this */
+void ccert_session_expire(SSL_SESSION *session)
+{
+#if OPENSSL_VERSION_PREREQ(3, 3)
+    (void)SSL_SESSION_set_time_ex(session, 1);
+#else
+    (void)SSL_SESSION_set_time(session, 1);
+#endif
+}
+
 /* ccert_session_shorten - make the session end before expiry, a time_t
  *
  * A session's timeout is in whole seconds and must not be 0: OpenSSL omits a 0 from the ticket,

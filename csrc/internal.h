@@ -99,20 +99,29 @@ void ccert_policy_leave(ccert_context *context);
 int ccert_session_configure(SSL_CTX *ctx, ccert_context *context);
 int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context);
 void ccert_session_flush(SSL_CTX *ctx);
+bool ccert_session_is_guarded(const SSL *ssl);
 void ccert_session_keep(SSL *ssl, const ccert_connection *connection);
 int ccert_session_limit(SSL *ssl, const ccert_connection *connection, bool keep);
 
 /* deadline.c */
 int ccert_session_void(SSL_SESSION *session);
+void ccert_session_expire(SSL_SESSION *session);
 int ccert_session_shorten(SSL_SESSION *session, int64_t expiry);
 int64_t ccert_session_expiry(SSL *ssl, SSL_SESSION *session);
 bool ccert_session_has_ended(const SSL_SESSION *session);
+
+/* mark.c */
+int ccert_mark_init(void);
+int ccert_mark_make(SSL_SESSION *session);
+void ccert_mark_end(const SSL_SESSION *session);
+bool ccert_mark_has_ended(const SSL_SESSION *session);
 
 /* server_name.c */
 int ccert_server_name_keep(SSL *ssl, ccert_connection *connection);
 bool ccert_server_name_kept(SSL *ssl, const ccert_connection *connection);
 
 /* certificate.c */
+int64_t ccert_time(const ASN1_TIME *time);
 int64_t ccert_expiry(const X509 *certificate);
 
 /* verdict.c */

@@ -9,7 +9,8 @@
 
 int ccert_init(void)
 {
-    return ccert_digest_init() && ccert_connection_init() && ccert_context_init();
+    return ccert_digest_init() && ccert_connection_init() && ccert_context_init()
+           && ccert_mark_init();
 }
 
 void ccert_header_version(unsigned int *major, unsigned int *minor)

@@ -56,11 +56,16 @@ static bool was_made_of(const SSL *ssl, const ccert_context *context)
     return context != NULL && SSL_get_record_padding_callback_arg(ssl) == context;
 }
 
+/* ccert_session_is_guarded - was the SSL made from an attached SSL_CTX?  Then Python's object
+ * around it is of a class of ours (tls/connection.py).  CPython never sets this argument. */
+bool ccert_session_is_guarded(const SSL *ssl)
+{
+    return SSL_get_record_padding_callback_arg(ssl) != NULL;
+}
+
 #define MODES (SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT)
 
-/* is_current - neither the policy that answered the ClientHello nor the verify mode that the
- * connection was made with has been replaced in its home */
-static bool is_current(const SSL *ssl, const ccert_connection *connection)
+static bool has_current_policy(const ccert_connection *connection)
 {
     ccert_context *context = ccert_context_peek(connection->home); /* borrowed */
     const ccert_policy *policy = ccert_policy_enter(context);
@@ -68,7 +73,14 @@ static bool is_current(const SSL *ssl, const ccert_connection *connection)
         policy != NULL && memcmp(policy->instance, connection->instance, CCERT_INSTANCE_SIZE) == 0;
 
     ccert_policy_leave(context);
-    return current
+    return current;
+}
+
+/* is_current - neither the policy that answered the ClientHello nor the verify mode that the
+ * connection was made with has been replaced in its home */
+static bool is_current(const SSL *ssl, const ccert_connection *connection)
+{
+    return has_current_policy(connection)
            && ((SSL_get_verify_mode(ssl) ^ SSL_CTX_get_verify_mode(connection->home)) & MODES) == 0;
 }
 
@@ -87,27 +99,38 @@ static bool rule_holds(SSL *ssl, const ccert_connection *connection)
 
 /* -- 2. at each step, 5. at the end of the handshake -- */
 
-/* leave_no_session - for a connection that does not share its session.  With TLS 1.2, a session
- * without an id is not cached. */
+/* leave_no_session - while the session is this handshake's own, and not stored yet.  With TLS 1.2,
+ * a session without an id is not stored. */
 static int leave_no_session(SSL *ssl)
 {
     SSL_SESSION *session = SSL_get_session(ssl); /* borrowed */
 
     if (SSL_version(ssl) >= TLS1_3_VERSION)
         return SSL_set_num_tickets(ssl, 0);
-    if (session == NULL || SSL_session_reused(ssl)) /* none yet, or shared: see refuse() */
-        return 1;
-    return ccert_session_void(session)
+    return session != NULL && ccert_session_void(session)
            && SSL_SESSION_set1_id(session, (const unsigned char *)"", 0);
+}
+
+/* end_session - at any time.  With TLS 1.2 it may be the stored one of the handshake before a
+ * renegotiation, whose id must not change: it expires.  A resumed one is shared: see refuse(). */
+static void end_session(SSL *ssl)
+{
+    SSL_SESSION *session = SSL_get_session(ssl); /* borrowed */
+
+    if (SSL_version(ssl) >= TLS1_3_VERSION)
+        (void)SSL_set_num_tickets(ssl, 0); /* if it fails, on_new_ticket voids the session */
+    else if (session != NULL && !SSL_session_reused(ssl))
+        ccert_session_expire(session);
 }
 
 static void refuse(SSL *ssl, ccert_connection *connection)
 {
     SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    (void)leave_no_session(ssl); /* nothing more can be done */
+    end_session(ssl);
     if (connection == NULL)
         return;
     connection->refused = true;
+    ccert_mark_end(SSL_get_session(ssl));
     if (connection->home == NULL || !SSL_session_reused(ssl))
         return;
     (void)SSL_CTX_remove_session(connection->home, SSL_get_session(ssl)); /* 0: not cached */
@@ -135,17 +158,22 @@ static bool frees_session_first(void)
     return OpenSSL_version_num() >= 0x30200000L;
 }
 
-/* spare - keep a copy of a session that is stored, as far as one is needed.  A session that libssl
- * has dropped cannot be stored again: it is marked. */
-static void spare(const SSL *ssl, ccert_connection *connection, const SSL_SESSION *session)
+static bool needs_spare(const SSL *ssl)
 {
     const uint64_t options = SSL_get_options(ssl);
 
-    if ((options & SSL_OP_NO_TICKET) == 0
-        || (!frees_session_first() && (options & SSL_OP_IGNORE_UNEXPECTED_EOF) != 0))
+    return (options & SSL_OP_NO_TICKET) != 0
+           && (frees_session_first() || (options & SSL_OP_IGNORE_UNEXPECTED_EOF) == 0);
+}
+
+/* spare - keep a copy of a session that is stored, if one is needed.  A session that libssl has
+ * dropped cannot be stored again, because libssl marks it. */
+static void spare(const SSL *ssl, ccert_connection *connection, const SSL_SESSION *session)
+{
+    if (!needs_spare(ssl) || ccert_mark_has_ended(session))
         return;
     SSL_SESSION_free(connection->spare);
-    connection->spare = SSL_SESSION_dup(session); /* NULL: the client shakes hands anew */
+    connection->spare = SSL_SESSION_dup(session); /* NULL: no resumption, that is all */
 }
 
 /* ccert_session_keep - called when the SSL is freed: its session is to survive a connection that
@@ -157,11 +185,15 @@ void ccert_session_keep(SSL *ssl, const ccert_connection *connection)
     if (!connection->finished || connection->failed || connection->refused
         || !is_at_home(ssl, connection))
         return;
-    if (!connection->cut
-        && ((shutdown & SSL_SENT_SHUTDOWN) != 0 /* libssl keeps it */
-            || !SSL_is_init_finished(ssl)))     /* an error whose alert did not get out */
+    if (!connection->cut && (shutdown & SSL_SENT_SHUTDOWN) != 0) /* libssl keeps it */
         return;
-    if (connection->spare != NULL)
+    if (!connection->cut && !SSL_is_init_finished(ssl)) { /* an error whose alert did not get out */
+        if (connection->spare != NULL)
+            ccert_mark_end(connection->spare);
+        return;
+    }
+    if (connection->spare != NULL && !ccert_mark_has_ended(connection->spare)
+        && has_current_policy(connection))
         (void)SSL_CTX_add_session(connection->home, connection->spare); /* 0: it is still there */
     if (!frees_session_first())
         SSL_set_shutdown(ssl, shutdown | SSL_SENT_SHUTDOWN);
@@ -171,7 +203,7 @@ static void on_step(SSL *ssl, const ccert_context *context, ccert_connection *co
 {
     if (was_made_of(ssl, context) && (connection == NULL || !connection->away))
         return;
-    (void)leave_no_session(ssl); /* if it fails, on_new_ticket and refuse() do it */
+    end_session(ssl);
     if (connection == NULL)
         connection = ccert_connection_get0(ssl); /* so that peer.c finds it */
     if (connection != NULL)
@@ -180,14 +212,25 @@ static void on_step(SSL *ssl, const ccert_context *context, ccert_connection *co
 
 /* on_alert - an end without close_notify is an error for OpenSSL 3, unless an option says
  * otherwise; the option is Python's until 3.12 */
-static void on_alert(ccert_connection *connection, int alert)
+static void on_alert(const SSL *ssl, ccert_connection *connection, int alert)
 {
     if (connection == NULL || alert >> 8 != SSL3_AL_FATAL)
         return;
     if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
         connection->cut = true;
-    else
+    else {
         connection->failed = true;
+        ccert_mark_end(SSL_get_session(ssl));
+    }
+}
+
+/* on_start - a renegotiation (TLS 1.2) begins; TLS 1.3 has messages after the handshake instead */
+static void on_start(const SSL *ssl, ccert_connection *connection)
+{
+    if (connection == NULL || SSL_version(ssl) >= TLS1_3_VERSION)
+        return;
+    connection->verified = false;
+    connection->finished = false;
 }
 
 /* on_info - the info callback of our SSLs, and of each SSL_CTX, for SSLs that were made from
@@ -198,11 +241,16 @@ static void on_info(const SSL *const_ssl, int where, int result)
     ccert_connection *connection;           /* borrowed */
     ccert_context *context;                 /* borrowed */
 
-    if (!(where & (SSL_CB_LOOP | SSL_CB_ALERT)) && where != SSL_CB_HANDSHAKE_DONE)
+    if (!(where & (SSL_CB_LOOP | SSL_CB_ALERT)) && where != SSL_CB_HANDSHAKE_START
+        && where != SSL_CB_HANDSHAKE_DONE)
         return;
     connection = ccert_connection_peek(ssl);
+    if (where == SSL_CB_HANDSHAKE_START) {
+        on_start(ssl, connection);
+        return;
+    }
     if (where & SSL_CB_ALERT) {
-        on_alert(connection, result);
+        on_alert(ssl, connection, result);
         return;
     }
     context = ccert_context_peek(SSL_get_SSL_CTX(ssl));
@@ -331,9 +379,12 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
     ccert_connection *connection = ccert_connection_peek(ssl); /* borrowed */
 
-    if (rule_holds(ssl, connection)
-        && (SSL_version(ssl) < TLS1_3_VERSION || (SSL_get_options(ssl) & SSL_OP_NO_TICKET) != 0)
-        && SSL_CTX_add_session(connection->home, session)) /* 0: no resumption, that is all */
+    if (!rule_holds(ssl, connection)
+        || (SSL_version(ssl) >= TLS1_3_VERSION && (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0))
+        return 0;
+    if (needs_spare(ssl))
+        (void)ccert_mark_make(session);                 /* 0: no spare */
+    if (SSL_CTX_add_session(connection->home, session)) /* 0: no resumption, that is all */
         spare(ssl, connection, session);
     return 0;
 }
@@ -365,6 +416,7 @@ int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context)
 {
     if (context->saved_options == 0)
         SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
+    SSL_CTX_set_record_padding_callback_arg(ctx, NULL);
     SSL_CTX_sess_set_cache_size(ctx, context->saved_cache_size);
     SSL_CTX_set_session_cache_mode(ctx, context->saved_cache_mode);
     if (SSL_CTX_get_num_tickets(ctx) != 1) /* changed by the application since */

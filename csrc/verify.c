@@ -7,6 +7,8 @@
  */
 #include "internal.h"
 
+#include <time.h>
+
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
@@ -57,15 +59,41 @@ static int trust_server_ccerts(X509_STORE_CTX *sc, bool *swapped)
     return X509_verify_cert(sc);
 }
 
-/* chain_expiry - when the first certificate of the chain that X509_verify_cert built expires */
+/* crls_expiry - until when is there a CRL of this issuer?  The newest counts that is valid already.
+ */
+static int64_t crls_expiry(const X509_STORE_CTX *sc, const X509_NAME *issuer)
+{
+    STACK_OF(X509_CRL) *crls = X509_STORE_CTX_get1_crls(sc, issuer);
+    int64_t last = 0, now = (int64_t)time(NULL);
+
+    for (int i = 0; i < sk_X509_CRL_num(crls); i++) {
+        const X509_CRL *crl = sk_X509_CRL_value(crls, i);      /* borrowed */
+        const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl); /* borrowed; NULL: no end */
+        int64_t end = next == NULL ? INT64_MAX : ccert_time(next);
+
+        if (ccert_time(X509_CRL_get0_lastUpdate(crl)) <= now && end > last)
+            last = end;
+    }
+    sk_X509_CRL_pop_free(crls, X509_CRL_free);
+    return last;
+}
+
+/* chain_expiry - when the first certificate of the chain that X509_verify_cert built expires or, if
+ * CRLs are checked, the first of them */
 static int64_t chain_expiry(X509_STORE_CTX *sc)
 {
     const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(sc); /* borrowed */
+    unsigned long flags = X509_VERIFY_PARAM_get_flags(X509_STORE_CTX_get0_param(sc));
     int64_t first = INT64_MAX;
 
     for (int i = 0; i < sk_X509_num(chain); i++) {
-        int64_t expiry = ccert_expiry(sk_X509_value(chain, i));
+        const X509 *certificate = sk_X509_value(chain, i); /* borrowed */
+        int64_t expiry = ccert_expiry(certificate), crls = INT64_MAX;
 
+        if ((flags & (i == 0 ? X509_V_FLAG_CRL_CHECK : X509_V_FLAG_CRL_CHECK_ALL)) != 0)
+            crls = crls_expiry(sc, X509_get_issuer_name(certificate));
+        if (crls < expiry)
+            expiry = crls;
         if (expiry < first)
             first = expiry;
     }
@@ -128,14 +156,14 @@ static int record(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool
     return ccert_session_limit(ssl, connection, trusted && is_small(sc));
 }
 
-/* may_go_on - may the handshake continue with an untrusted certificate?  Only with "ask", and only
- * if no stricter verify mode applies
+/* may_go_on - may the handshake continue with an untrusted certificate?  Only with "ask", only if
+ * no stricter verify mode applies, and only if getpeercert() of Python's object does not return it
  *
  * The connection copied its verify mode from the SSL_CTX that it was made from, which an
  * sni_callback may have replaced. */
 static bool may_go_on(SSL *ssl, const ccert_policy *policy)
 {
-    return policy != NULL && policy->ask && ssl != NULL
+    return policy != NULL && policy->ask && ssl != NULL && ccert_session_is_guarded(ssl)
            && SSL_get_verify_mode(ssl) == SSL_VERIFY_PEER
            && SSL_CTX_get_verify_mode(SSL_get_SSL_CTX(ssl)) == SSL_VERIFY_PEER;
 }

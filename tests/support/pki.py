@@ -259,14 +259,19 @@ def with_trust(certificate: Certificate, *settings: str, directory: Path) -> byt
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
-def crl(issuer: Certificate, *revoked: Certificate, age: datetime.timedelta = DAY) -> bytes:
-    """Make a CRL, PEM, that was made ``age`` ago."""
+def crl(
+    issuer: Certificate,
+    *revoked: Certificate,
+    age: datetime.timedelta = DAY,
+    end: datetime.timedelta = DAY,
+) -> bytes:
+    """Make a CRL, PEM, that was made ``age`` ago and is good until ``end`` from now."""
     now = datetime.datetime.now(datetime.timezone.utc)
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.name)
         .last_update(now - age)
-        .next_update(now + DAY)
+        .next_update(now + end)
     )
     for certificate in revoked:
         serial = x509.load_der_x509_certificate(certificate.der).serial_number

@@ -102,6 +102,22 @@ def test_fatal_ends(server, client, end, again):
     assert not resumed(pairs.handshake(server, client, session=session))
 
 
+@pytest.mark.parametrize("failing", ["first", "second"])
+def test_failed_for_one_is_failed_for_all(server, client, failing):
+    """A session that ended by an error does not come back with another connection's end."""
+    first = pairs.handshake(server, client)
+    session = first.client.tls.session
+    second = pairs.handshake(server, client, session=session)
+    assert resumed(second)
+    one, other = (first, second) if failing == "first" else (second, first)
+    ended = {id(session): session, 1: second.client.tls.session}
+    _garbage_for_the_server(one)
+    for pair in (one, other):
+        _drop(pair)
+    mine = session if failing == "first" else ended[1]
+    assert not resumed(pairs.handshake(server, client, session=mine))
+
+
 def test_untrusted_clients_have_none(server, host, clique, client):
     """Whoever is not trusted still gets no session by just leaving."""
     stranger = host.client(clique.leaf(eku=[pki.EMAIL]))

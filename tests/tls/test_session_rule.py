@@ -291,3 +291,38 @@ def test_assigned_to_a_stock_context(host, clique, pin, keep):
         first = shake(listening)
         again = shake(listening, first.client.tls.session)
         assert resumed(again) is (listening is not attached)
+
+
+@pytest.mark.parametrize("how", ["list of the leaf's issuer", "of all"])
+def test_a_crl_that_ends(host, clique, keep, pin, how):
+    """When the CRL's time is over a full handshake is refused, so a session ends before."""
+    chain = clique.leaf()
+    server = host.context(clique.root.pem, trust_server_ccerts=True)
+    keep(server)
+    pin(server)
+    soon = datetime.timedelta(seconds=3)
+    crls = pki.crl(clique.ca, end=soon) + pki.crl(clique.root)
+    server.load_verify_locations(host.write("soon.pem", crls))
+    flag = ssl.VERIFY_CRL_CHECK_LEAF if "leaf" in how else ssl.VERIFY_CRL_CHECK_CHAIN
+    server.verify_flags |= flag
+    client = host.client(chain)
+    first = pairs.handshake(server, client)
+    assert trusted(first)
+    assert resumed(resume(server, client, first))
+    time.sleep(3.2)
+    assert not trusted(pairs.handshake(server, client))
+    again = resume(server, client, first)
+    assert not resumed(again)
+    assert not trusted(again)
+
+
+def test_half_a_file_ends_sessions(host, clique, member, keep):
+    """A file that is broken behind its CRL raises, but what was loaded of it counts."""
+    server = host.context(clique.root.pem, trust_server_ccerts=True)
+    keep(server)
+    first = pairs.handshake(server, member)
+    assert resumed(resume(server, member, first))
+    broken = pki.crl(clique.ca) + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    with pytest.raises(ssl.SSLError):
+        server.load_verify_locations(host.write("half.pem", broken))
+    assert not resumed(resume(server, member, first))

@@ -91,6 +91,31 @@ def test_getpeercert_means_verified(host, clique, version, again):
             assert tls.get_unverified_chain()[0] == leaf
 
 
+@pytest.mark.parametrize("way", ["name", "assigned", "attached late", "attached again"])
+def test_getpeercert_of_an_object_of_ssl(host, clique, version, way):
+    """Where Python's object is none of ours, "ask" does not go on with a stranger: it fails."""
+    stock = host.stock(clique.leaf(eku=[pki.CLIENT]))
+    stock.verify_mode = ssl.CERT_OPTIONAL
+    asking = host.context(clique.root.pem)
+    if way == "attached again":
+        ccert.attach(stock, client_certs="ask")
+        ccert.detach(stock)
+    if way == "name":
+        stock.sni_callback = lambda tls, _name, _context: setattr(tls, "context", asking)
+    for usages, completes in (([pki.CLIENT], True), ([pki.EMAIL], False)):
+        client = host.client(clique.leaf(eku=usages))
+        client.minimum_version = client.maximum_version = version
+        pair = pairs.begin(stock, client)
+        if way == "assigned":
+            pair.server.tls.context = asking
+        elif "attached" in way:
+            ccert.attach(stock, client_certs="ask")
+        pairs.finish(pair)
+        assert pair.server.done is completes
+        if "attached" in way:
+            ccert.detach(stock)
+
+
 def test_getpeercert_of_nobody(host, clique):
     """Without a certificate it is None, as with stock ssl."""
     pair = pairs.handshake(host.context(clique.root.pem), host.client())

@@ -107,21 +107,27 @@ class ServerContext(ssl.SSLContext):
 
         A directory is read at once.
         """
-        if capath is None or cafile is not None or cadata is not None:
-            super().load_verify_locations(cafile, None, cadata)
-        for path in hashed_files(capath) if capath is not None else ():
-            super().load_verify_locations(path)
-        renew(self)
+        try:
+            if capath is None or cafile is not None or cadata is not None:
+                super().load_verify_locations(cafile, None, cadata)
+            for path in hashed_files(capath) if capath is not None else ():
+                super().load_verify_locations(path)
+        finally:  # a file that is broken in the middle has been loaded in part
+            renew(self)
 
     def load_default_certs(self, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
         """Trust the system's CAs, as ``ssl.SSLContext`` does, and end all sessions."""
-        super().load_default_certs(purpose)
-        renew(self)
+        try:
+            super().load_default_certs(purpose)
+        finally:
+            renew(self)
 
     def set_default_verify_paths(self) -> None:
         """Trust OpenSSL's default CAs, as ``ssl.SSLContext`` does, and end all sessions."""
-        super().set_default_verify_paths()
-        renew(self)
+        try:
+            super().set_default_verify_paths()
+        finally:
+            renew(self)
 
     def get_ca_certs(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
         """Return the trusted CAs, as ``ssl.SSLContext`` does."""
