@@ -34,6 +34,10 @@ def _signature(c: Any) -> dict[str, Any] | None:  # noqa: ANN401 - cdata
     return {**texts, "bits": c.bits} if texts["name"] else None
 
 
+def _free(out: Any) -> None:  # noqa: ANN401 - cdata
+    lib.ccert_peer_free(out[0])
+
+
 def peer_facts(inner: Any) -> tuple[dict[str, Any], dict[str, Any], Verifier | None]:  # noqa: ANN401 - _ssl._SSLSocket
     """Gather the facts of a finished handshake.
 
@@ -48,14 +52,14 @@ def peer_facts(inner: Any) -> tuple[dict[str, Any], dict[str, Any], Verifier | N
         CcertError: the handshake is not finished, the connection is closed, or ccert was not
             attached.
     """
-    out = ffi.new("ccert_peer **")
+    out = ffi.gc(ffi.new("ccert_peer **"), _free)  # first: an exception may come at any moment
     result = lib.ccert_peer_new(id(inner), out)
     if result == lib.CCERT_PEER_UNKNOWN:
         handshaking = inner.version() is None
         raise CcertError(_NOT_READY[lib.CCERT_PEER_HANDSHAKING] if handshaking else _UNATTACHED)
     if result != lib.CCERT_PEER_OK:
         raise CcertError(_NOT_READY.get(result) or f"reading the peer's certificate: {reason()}")
-    c = ffi.gc(out[0], lib.ccert_peer_free)
+    c = out[0]
     texts = ("protocol", "cipher", "key_exchange", "server_name", "error_issuer")
     handshake: dict[str, Any] = {name: text_of(getattr(c, name)) for name in texts}
     handshake |= {name: getattr(c, name) for name in ("cipher_bits", "cipher_algorithm_bits")}

@@ -80,13 +80,10 @@ class Verifier:
 
     def verify(self, chain: list[Any], at: int, *, trust_server_ccerts: bool) -> dict[str, Any]:
         """Verify certificates decoded by certificate(), leaf first, at a Unix time."""
-        out = ffi.new("ccert_verdict *")
+        out = ffi.gc(ffi.new("ccert_verdict *"), lib.ccert_verdict_clear)
         done = lib.ccert_verifier_verify(
             self._verifier, trust_server_ccerts, chain, len(chain), at, out
         )
         if not done:
             raise CcertError("verifying the chain: out of memory")
-        try:
-            return verdict_facts(out)
-        finally:
-            lib.ccert_verdict_clear(out)
+        return verdict_facts(out)

@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
-from ccert.errors import ConfigError
+from ccert.errors import CcertError, ConfigError
 from ccert.tls.connection import guarded
 from ccert.tls.settings import (
     VERIFY_MODES,
@@ -143,7 +143,8 @@ def install(
     warn_of_many_anchors(trust_server_ccerts, anchors, stacklevel=4)
     warn_of_public_anchors(trust_server_ccerts, context, stacklevel=4)
     with _lock:
-        attachment = vars(context).get(_ATTRIBUTE) or _Attachment(
+        known: _Attachment | None = vars(context).get(_ATTRIBUTE)
+        attachment = known or _Attachment(
             ssl_ctx=_openssl.find_ssl_ctx(context),
             ask=False,
             sslobject_class=(context.sslobject_class, guarded(context.sslobject_class)),
@@ -152,19 +153,25 @@ def install(
         # "ask" stays "ask" unless the application has changed the mode since
         keeps_asking = attachment.ask and context.verify_mode is ssl.CERT_OPTIONAL
         ask = client_certs == "ask" or (client_certs is None and keeps_asking)
-        _openssl.install(
-            attachment.ssl_ctx,
-            trust_server_ccerts=trust_server_ccerts is True,
-            observe=trust_server_ccerts == "observe",
-            ask=ask,
-            verify_depth=verify_depth,
-        )
-        if client_certs is not None:
-            context.verify_mode = VERIFY_MODES[client_certs]
+        # The classes first: with a policy, and an object of ssl's own, "ask" is not what it says.
         context.sslobject_class = guarded(context.sslobject_class)
         context.sslsocket_class = guarded(context.sslsocket_class)
-        attachment.ask = ask
         setattr(context, _ATTRIBUTE, attachment)
+        try:
+            _openssl.install(
+                attachment.ssl_ctx,
+                trust_server_ccerts=trust_server_ccerts is True,
+                observe=trust_server_ccerts == "observe",
+                ask=ask,
+                verify_depth=verify_depth,
+            )
+        except CcertError:
+            if known is None:
+                _forget(context, attachment)
+            raise
+        if client_certs is not None:
+            context.verify_mode = VERIFY_MODES[client_certs]
+        attachment.ask = ask
     return attachment.ssl_ctx
 
 
@@ -180,11 +187,15 @@ def detach(context: ssl.SSLContext) -> None:
     with _lock:
         attachment = _attachment(context)
         _openssl.remove(attachment.ssl_ctx)
-        for name in ("sslobject_class", "sslsocket_class"):
-            before, ours = getattr(attachment, name)
-            if getattr(context, name) is ours:
-                setattr(context, name, before)
-        delattr(context, _ATTRIBUTE)
+        _forget(context, attachment)
+
+
+def _forget(context: ssl.SSLContext, attachment: _Attachment) -> None:
+    for name in ("sslobject_class", "sslsocket_class"):
+        before, ours = getattr(attachment, name)
+        if getattr(context, name) is ours:
+            setattr(context, name, before)
+    delattr(context, _ATTRIBUTE)
 
 
 def renew(context: ssl.SSLContext) -> None:
