@@ -75,6 +75,16 @@ def test_rooms_say_what_they_are_for(room):
     assert re.search(r"may import it|may be imported by|\buse it", text)
 
 
+def test_files_are_short():
+    """A file is one noun, and fits on a few screens."""
+    root = Path(__file__).parents[1]
+    limits = {"tests": 350, "bench": 320, "src": 320, "csrc": 420}
+    for folder, limit in limits.items():
+        for path in (root / folder).rglob("*.[pch]*"):
+            if path.suffix in {".py", ".c", ".h"} and path.name != "_ffi.c":
+                assert len(path.read_text(encoding="utf-8").splitlines()) <= limit, path
+
+
 def draw() -> None:
     """Print which room imports from which; ``python tests/test_house.py``."""
     arrows: dict[str, set[str]] = {room: set() for room in ROOMS}

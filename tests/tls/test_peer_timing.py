@@ -4,6 +4,7 @@ import gc
 import ssl
 
 import pairs
+import pki
 import pytest
 
 import ccert
@@ -98,3 +99,14 @@ def test_peer_after_a_switch_from_a_collected_context(host, clique):
     del context, switch
     gc.collect()
     assert ccert.peer(pair.server.tls).trusted_as_server
+
+
+def test_a_connection_keeps_its_own_mode(host, clique, version):
+    """One that was made while a certificate was required does not go on with a stranger's."""
+    stranger = host.client(clique.leaf(eku=[pki.EMAIL]))
+    stranger.minimum_version = stranger.maximum_version = version
+    context = host.context(clique.root.pem, client_certs="require")
+    made_before = pairs.begin(context, stranger)
+    ccert.attach(context, client_certs="ask")
+    assert not pairs.finish(made_before).server.done
+    assert pairs.handshake(context, stranger).completed
