@@ -16,7 +16,7 @@ static void on_ssl_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, 
     if (connection == NULL)
         return;
     ccert_registry_remove(connection);
-    ccert_session_keep(parent, connection);
+    ccert_keeping_end(parent, connection);
     SSL_SESSION_free(connection->spare);
     OPENSSL_free(connection->error_issuer);
     OPENSSL_free(connection->name);

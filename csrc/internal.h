@@ -57,7 +57,7 @@ typedef struct ccert_connection {
     bool finished;      /* the handshake */
     bool failed;        /* a fatal alert was sent or received */
     bool cut;           /* the client ended the connection without close_notify */
-    SSL_SESSION *spare; /* owned; a copy of the stored session, see ccert_session_keep() */
+    SSL_SESSION *spare; /* owned; a copy of the stored session, see keeping.c */
     /* session.c and verify.c: from the policy that answered, later from the one that verified */
     bool trust_server_ccerts;
     bool observe;
@@ -100,7 +100,8 @@ int ccert_session_configure(SSL_CTX *ctx, ccert_context *context);
 int ccert_session_restore(SSL_CTX *ctx, const ccert_context *context);
 void ccert_session_flush(SSL_CTX *ctx);
 bool ccert_session_is_guarded(const SSL *ssl);
-void ccert_session_keep(SSL *ssl, const ccert_connection *connection);
+bool ccert_session_has_current_policy(const ccert_connection *connection);
+bool ccert_session_is_at_home(const SSL *ssl, const ccert_connection *connection);
 int ccert_session_limit(SSL *ssl, const ccert_connection *connection, bool keep);
 
 /* deadline.c */
@@ -109,6 +110,12 @@ void ccert_session_expire(SSL_SESSION *session);
 int ccert_session_shorten(SSL_SESSION *session, int64_t expiry);
 int64_t ccert_session_expiry(SSL *ssl, SSL_SESSION *session);
 bool ccert_session_has_ended(const SSL_SESSION *session);
+
+/* keeping.c */
+void ccert_keeping_alert(const SSL *ssl, ccert_connection *connection, int alert);
+void ccert_keeping_store(const SSL *ssl, ccert_connection *connection, SSL_SESSION *session);
+void ccert_keeping_spare(const SSL *ssl, ccert_connection *connection, const SSL_SESSION *session);
+void ccert_keeping_end(SSL *ssl, const ccert_connection *connection);
 
 /* mark.c */
 int ccert_mark_init(void);

@@ -25,7 +25,7 @@
  *    last message, which may come much later.  If the rule no longer holds, or the client changed
  *    the server name in its second ClientHello, which RFC 8446 forbids, the connection is closed:
  *    Python reads EOF and cannot write.
- * 6. When the connection is freed (ccert_session_keep).  libssl drops the session of a connection
+ * 6. When the connection is freed (keeping.c).  libssl drops the session of a connection
  *    that was not shut down, and most servers just close.  We keep it if the handshake had finished
  *    and no fatal alert was sent or received.
  *
@@ -36,9 +36,7 @@
 
 #include <string.h>
 
-#include <openssl/err.h>
 #include <openssl/rand.h>
-#include <openssl/sslerr.h>
 
 /* A session holds the client's decoded chain, about 10 kB.  OpenSSL's default is 20480. */
 #define SESSION_CACHE_SIZE 2048
@@ -65,7 +63,8 @@ bool ccert_session_is_guarded(const SSL *ssl)
 
 #define MODES (SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT)
 
-static bool has_current_policy(const ccert_connection *connection)
+/* ccert_session_has_current_policy - the one that answered the ClientHello */
+bool ccert_session_has_current_policy(const ccert_connection *connection)
 {
     ccert_context *context = ccert_context_peek(connection->home); /* borrowed */
     const ccert_policy *policy = ccert_policy_enter(context);
@@ -80,11 +79,11 @@ static bool has_current_policy(const ccert_connection *connection)
  * connection was made with has been replaced in its home */
 static bool is_current(const SSL *ssl, const ccert_connection *connection)
 {
-    return has_current_policy(connection)
+    return ccert_session_has_current_policy(connection)
            && ((SSL_get_verify_mode(ssl) ^ SSL_CTX_get_verify_mode(connection->home)) & MODES) == 0;
 }
 
-static bool is_at_home(const SSL *ssl, const ccert_connection *connection)
+bool ccert_session_is_at_home(const SSL *ssl, const ccert_connection *connection)
 {
     return connection != NULL && connection->home != NULL && !connection->away
            && SSL_get_SSL_CTX(ssl) == connection->home;
@@ -93,7 +92,7 @@ static bool is_at_home(const SSL *ssl, const ccert_connection *connection)
 /* rule_holds - except for the expiry, which the session's timeout enforces */
 static bool rule_holds(SSL *ssl, const ccert_connection *connection)
 {
-    return is_at_home(ssl, connection) && is_current(ssl, connection)
+    return ccert_session_is_at_home(ssl, connection) && is_current(ssl, connection)
            && ccert_server_name_kept(ssl, connection);
 }
 
@@ -136,7 +135,7 @@ static void refuse(SSL *ssl, ccert_connection *connection)
     (void)SSL_CTX_remove_session(connection->home, SSL_get_session(ssl)); /* 0: not cached */
     /* A ticket cannot be revoked, and the client would offer it again and again.  The server name
      * now selects another SSL_CTX, so all sessions end. */
-    if (!is_at_home(ssl, connection))
+    if (!ccert_session_is_at_home(ssl, connection))
         atomic_fetch_add(&ccert_context_peek(connection->home)->epoch, 1);
 }
 
@@ -151,54 +150,6 @@ static bool may_stand(SSL *ssl, const ccert_connection *connection)
            || ccert_server_name_kept(ssl, connection);
 }
 
-/* frees_session_first - SSL_free() does so before it calls us, from OpenSSL 3.2 on; what counts is
- * the library that runs, not the one whose headers we had */
-static bool frees_session_first(void)
-{
-    return OpenSSL_version_num() >= 0x30200000L;
-}
-
-static bool needs_spare(const SSL *ssl)
-{
-    const uint64_t options = SSL_get_options(ssl);
-
-    return (options & SSL_OP_NO_TICKET) != 0
-           && (frees_session_first() || (options & SSL_OP_IGNORE_UNEXPECTED_EOF) == 0);
-}
-
-/* spare - keep a copy of a session that is stored, if one is needed.  A session that libssl has
- * dropped cannot be stored again, because libssl marks it. */
-static void spare(const SSL *ssl, ccert_connection *connection, const SSL_SESSION *session)
-{
-    if (!needs_spare(ssl) || ccert_mark_has_ended(session))
-        return;
-    SSL_SESSION_free(connection->spare);
-    connection->spare = SSL_SESSION_dup(session); /* NULL: no resumption, that is all */
-}
-
-/* ccert_session_keep - called when the SSL is freed: its session is to survive a connection that
- * just ends */
-void ccert_session_keep(SSL *ssl, const ccert_connection *connection)
-{
-    int shutdown = SSL_get_shutdown(ssl);
-
-    if (!connection->finished || connection->failed || connection->refused
-        || !is_at_home(ssl, connection))
-        return;
-    if (!connection->cut && (shutdown & SSL_SENT_SHUTDOWN) != 0) /* libssl keeps it */
-        return;
-    if (!connection->cut && !SSL_is_init_finished(ssl)) { /* an error whose alert did not get out */
-        if (connection->spare != NULL)
-            ccert_mark_end(connection->spare);
-        return;
-    }
-    if (connection->spare != NULL && !ccert_mark_has_ended(connection->spare)
-        && has_current_policy(connection))
-        (void)SSL_CTX_add_session(connection->home, connection->spare); /* 0: it is still there */
-    if (!frees_session_first())
-        SSL_set_shutdown(ssl, shutdown | SSL_SENT_SHUTDOWN);
-}
-
 static void on_step(SSL *ssl, const ccert_context *context, ccert_connection *connection)
 {
     if (was_made_of(ssl, context) && (connection == NULL || !connection->away))
@@ -208,20 +159,6 @@ static void on_step(SSL *ssl, const ccert_context *context, ccert_connection *co
         connection = ccert_connection_get0(ssl); /* so that peer.c finds it */
     if (connection != NULL)
         connection->away = true;
-}
-
-/* on_alert - an end without close_notify is an error for OpenSSL 3, unless an option says
- * otherwise; the option is Python's until 3.12 */
-static void on_alert(const SSL *ssl, ccert_connection *connection, int alert)
-{
-    if (connection == NULL || alert >> 8 != SSL3_AL_FATAL)
-        return;
-    if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-        connection->cut = true;
-    else {
-        connection->failed = true;
-        ccert_mark_end(SSL_get_session(ssl));
-    }
 }
 
 /* on_start - a renegotiation (TLS 1.2) begins; TLS 1.3 has messages after the handshake instead */
@@ -250,7 +187,7 @@ static void on_info(const SSL *const_ssl, int where, int result)
         return;
     }
     if (where & SSL_CB_ALERT) {
-        on_alert(ssl, connection, result);
+        ccert_keeping_alert(ssl, connection, result);
         return;
     }
     context = ccert_context_peek(SSL_get_SSL_CTX(ssl));
@@ -263,7 +200,7 @@ static void on_info(const SSL *const_ssl, int where, int result)
     else if (connection != NULL) {
         connection->finished = true;
         if (SSL_session_reused(ssl) && SSL_version(ssl) < TLS1_3_VERSION)
-            spare(ssl, connection, SSL_get_session(ssl));
+            ccert_keeping_spare(ssl, connection, SSL_get_session(ssl));
     }
 }
 
@@ -382,10 +319,7 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
     if (!rule_holds(ssl, connection)
         || (SSL_version(ssl) >= TLS1_3_VERSION && (SSL_get_options(ssl) & SSL_OP_NO_TICKET) == 0))
         return 0;
-    if (needs_spare(ssl))
-        (void)ccert_mark_make(session);                 /* 0: no spare */
-    if (SSL_CTX_add_session(connection->home, session)) /* 0: no resumption, that is all */
-        spare(ssl, connection, session);
+    ccert_keeping_store(ssl, connection, session);
     return 0;
 }
 

@@ -26,9 +26,9 @@ def host_name(text: str) -> str:
     Raises:
         ValueError: it is not a host name; the message says why.
     """
-    name = text.lower().removesuffix(".")
-    if not name.isascii():
+    if not text.isascii():
         raise ValueError(f"{text!r} is not ASCII: write the name as A-labels (xn--...)")
+    name = text.lower().removesuffix(".")
     if not is_host_name(name):
         raise ValueError(f"{text!r} is no host name")
     return name

@@ -86,6 +86,7 @@ def test_as_openssl(tmp_path_factory, keys, names):
         (".  OK\n", 1, "is no host name"),
         ("192.0.2.1 OK\n", 1, "is no host name"),
         ("m\u00fcx.example OK\n", 1, "write the name as A-labels"),
+        ("m\u212a.example OK\n", 1, "write the name as A-labels"),  # lower() makes it a "k"
         ("mx.example:25 OK\n", 1, "is no host name"),
         ("4F:0C OK\n", 1, "is no host name"),
     ],

@@ -116,6 +116,22 @@ def test_getpeercert_of_an_object_of_ssl(host, clique, version, way):
             ccert.detach(stock)
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["once", "again"])
+def test_getpeercert_of_an_application_s_class(host, clique, again):
+    """A class that an application gives a ServerContext afterwards keeps the promise, too."""
+
+    class Own(ssl.SSLObject):
+        pass
+
+    context = host.context(clique.root.pem)
+    context.sslobject_class = Own
+    if again:
+        context.sslobject_class = context.sslobject_class
+    pair = pairs.handshake(context, host.client(clique.leaf(eku=[pki.EMAIL])))
+    assert isinstance(pair.server.tls, Own)
+    assert pair.server.tls.getpeercert() == {}
+
+
 def test_getpeercert_of_nobody(host, clique):
     """Without a certificate it is None, as with stock ssl."""
     pair = pairs.handshake(host.context(clique.root.pem), host.client())

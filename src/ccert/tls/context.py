@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ccert import _openssl
 from ccert.tls.attachment import install, renew
 from ccert.tls.ca_directory import hashed_files
+from ccert.tls.connection import guarded
 from ccert.tls.files import load_anchors, load_identity
 from ccert.tls.settings import check_effect_without_anchors, check_settings
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ServerContext"]
 
 _JUDGES_BY = {"verify_flags", "verify_mode"}
+_CLASSES = {"sslobject_class", "sslsocket_class"}
 
 
 class ServerContext(ssl.SSLContext):
@@ -134,7 +136,11 @@ class ServerContext(ssl.SSLContext):
         method: Any = super().get_ca_certs
         return _openssl.decode(None, lambda: method(binary_form), [], verified=False)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(name, value)
-        if name in _JUDGES_BY:
-            renew(self)
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401 - ssl's own
+        if name in _CLASSES:
+            value = guarded(value)
+        try:
+            super().__setattr__(name, value)
+        finally:
+            if name in _JUDGES_BY:
+                renew(self)
