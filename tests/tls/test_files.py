@@ -186,3 +186,58 @@ def test_certificates_as_data(host, clique):
         )
         pair = pairs.handshake(context, host.client(clique.leaf()))
         assert ccert.peer(pair.server.tls).trusted_as_server
+
+
+@pytest.mark.parametrize("odd", ["crl with a root", "only a root", "empty first", "two names"])
+def test_directory_admits_no_more_than_openssl(clique, tmp_path, odd):
+    """What openssl verify -CApath does not trust is not trusted, or is an error."""
+    other = pki.issue("Innocent CA", ca=True)
+    chain = clique.leaf(eku=[pki.CLIENT])
+
+    def hash_of(ca: pki.Certificate) -> str:
+        words = ["openssl", "x509", "-noout", "-hash"]
+        done = subprocess.run(words, input=ca.pem, capture_output=True, check=True)
+        return done.stdout.decode().strip()
+
+    theirs, ours = hash_of(other), hash_of(clique.root)
+    files = {
+        "crl with a root": {
+            f"{theirs}.0": other.pem,
+            f"{theirs}.r0": pki.crl(other) + clique.root.pem,
+        },
+        "only a root": {f"{theirs}.0": other.pem, f"{theirs}.r0": clique.root.pem},
+        "empty first": {f"{theirs}.0": other.pem, f"{ours}.0": b"", f"{ours}.1": clique.root.pem},
+        "two names": {f"{theirs}.0": clique.root.pem + other.pem},
+    }[odd]
+    directory = tmp_path / "cas"
+    directory.mkdir()
+    for name, content in files.items():
+        (directory / name).write_bytes(content)
+    leaf, rest = (tmp_path / name for name in ("leaf.pem", "rest.pem"))
+    leaf.write_bytes(chain.sent[0].pem)
+    rest.write_bytes(chain.sent[1].pem)
+    judge = subprocess.run(
+        [
+            "openssl", "verify", "-purpose", "sslclient", "-no-CAfile", "-no-CAstore",
+            "-CApath", directory, "-untrusted", rest, leaf,
+        ],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert judge.returncode == 2
+    if odd != "empty first":
+        with pytest.raises(ccert.ConfigError, match=str(directory)):
+            ccert.ChainVerifier(capath=directory)
+        return
+    verifier = ccert.ChainVerifier(capath=directory)
+    verdict = verifier.verify([certificate.der for certificate in chain.sent])
+    assert verdict.trust is ccert.Trust.UNTRUSTED
+
+
+def test_ca_with_a_name_that_is_no_text(host):
+    """A CA whose subjectAltName ssl cannot decode does not keep the server from starting."""
+    name = pki.der(0x30, pki.der(0x82, b"\xff\xfe.example"))
+    root = pki.issue("Odd", ca=True, extensions=[(pki.extension("2.5.29.17", name), False)])
+    context = ccert.ServerContext(
+        host.certfile, host.keyfile, cadata=root.pem.decode(), trust_server_ccerts=True
+    )
+    assert context.cert_store_stats()["x509"] == 1

@@ -8,6 +8,7 @@ need.
 from __future__ import annotations
 
 import dataclasses
+import os
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,9 @@ class _Attachment:
 
 _ATTRIBUTE = "_ccert_attachment"  # on the context; equal contexts would collide in a dict
 _lock = threading.RLock()
+os.register_at_fork(  # else a child could find it locked by a thread that it does not have
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,6 @@ would also depend on earlier look-ups.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from pathlib import Path
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hashed_files"]
 
+_LARGEST = 64 * 1024 * 1024
 _NAME = re.compile(r"(?P<hash>[0-9a-f]{8})\.(?P<crl>r?)(?P<number>0|[1-9]\d*)")
 
 
@@ -30,11 +30,12 @@ def hashed_files(capath: StrPath) -> list[Path]:
     """List the files in a CA directory that OpenSSL would find: CAs first, then CRLs.
 
     Raises:
-        ConfigError: the directory cannot be read, or OpenSSL would find nothing there.
+        ConfigError: the directory cannot be read, OpenSSL would find nothing there, or a file holds
+            more than it may.
     """
     names = _names(capath)
-    certificates = [path for path in _counted(capath, names, "") if _is_named_rightly(path)]
-    crls = list(_counted(capath, names, "r"))
+    certificates = list(_certificate_files(capath, names))
+    crls = list(_crl_files(capath, names))
     if not certificates and not crls:
         raise ConfigError(
             f"CA directory {capath}: no hashed certificate found; run openssl rehash {capath}"
@@ -53,29 +54,62 @@ def _names(capath: StrPath) -> set[str]:
         raise ConfigError(f"CA directory {capath!r}: {error}") from error
 
 
-def _counted(capath: StrPath, names: set[str], crl: str) -> Iterator[Path]:
-    """Yield the files 0, 1, … of each hash, up to the first gap, as OpenSSL does."""
-    matches = (_NAME.fullmatch(name) for name in names)
-    for hashed in sorted({match["hash"] for match in matches if match and match["crl"] == crl}):
-        number = 0
-        while (name := f"{hashed}.{crl}{number}") in names:
-            yield Path(capath, name)
-            number += 1
+def _certificate_files(capath: StrPath, names: set[str]) -> Iterator[Path]:
+    """Yield the files of certificates whose hash is the file's name.
 
-
-def _is_named_rightly(path: Path) -> bool:
-    """Return whether a file contains a certificate whose hash is the file's name.
-
-    Otherwise OpenSSL would not find it, so ccert must not read and trust it.
+    OpenSSL would not find others, so ccert must not read and trust them.
     """
+    for hashed in _hashes(names, ""):
+        for path in _counted(capath, names, f"{hashed}."):
+            ders = _certificates_in(path)
+            if not ders:  # where OpenSSL stops
+                break
+            named_rightly = [_hash(der) == hashed for der in ders]
+            if any(named_rightly) and not all(named_rightly):
+                raise ConfigError(
+                    f"CA file {path}: it also contains a certificate that is broken, or that has "
+                    "another hash; put each into a file of its own and run openssl rehash"
+                )
+            if all(named_rightly):
+                yield path
+
+
+def _crl_files(capath: StrPath, names: set[str]) -> Iterator[Path]:
+    for hashed in _hashes(names, "r"):
+        for path in _counted(capath, names, f"{hashed}.r"):
+            if _certificates_in(path):  # which would be trusted
+                raise ConfigError(f"CRL file {path}: it contains a certificate")
+            yield path
+
+
+def _hashes(names: set[str], crl: str) -> list[str]:
+    matches = (_NAME.fullmatch(name) for name in names)
+    return sorted({match["hash"] for match in matches if match and match["crl"] == crl})
+
+
+def _counted(capath: StrPath, names: set[str], prefix: str) -> Iterator[Path]:
+    """Yield the files 0, 1, … up to the first gap, as OpenSSL does."""
+    number = 0
+    while (name := f"{prefix}{number}") in names:
+        yield Path(capath, name)
+        number += 1
+
+
+def _certificates_in(path: Path) -> list[bytes]:
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read(_LARGEST + 1)
     except OSError as error:
         raise ConfigError(
             f"CA file {path}: {error.strerror}; run openssl rehash {path.parent}"
         ) from error
-    for der in filter(None, _openssl.pem_certificates(text)):
-        with contextlib.suppress(ConfigError):  # loading the file will report it
-            if _openssl.subject_hash(_openssl.certificate(der)) == path.stem:
-                return True
-    return False
+    if len(text) > _LARGEST:
+        raise ConfigError(f"CA file {path}: more than {_LARGEST >> 20} MB")
+    return _openssl.pem_certificates(text)
+
+
+def _hash(der: bytes) -> str:
+    try:
+        return _openssl.subject_hash(_openssl.certificate(der))
+    except ConfigError:
+        return ""

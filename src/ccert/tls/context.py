@@ -109,12 +109,13 @@ class ServerContext(ssl.SSLContext):
 
         A directory is read at once.
         """
+        renew(self)  # from now on nothing resumes, ...
         try:
             if capath is None or cafile is not None or cadata is not None:
                 super().load_verify_locations(cafile, None, cadata)
             for path in hashed_files(capath) if capath is not None else ():
                 super().load_verify_locations(path)
-        finally:  # a file that is broken in the middle has been loaded in part
+        finally:  # ... nor what came meanwhile, also if the load failed half-way
             renew(self)
 
     def load_default_certs(self, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:

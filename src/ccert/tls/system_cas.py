@@ -60,13 +60,16 @@ def public_cas(context: ssl.SSLContext) -> list[str]:
     A CA is known by subject and public key: there may be several certificates of one.
     """
     system = _system_identities()
-    return [
-        str(about["subject"][-1][0][1])
-        for about, der in zip(
-            context.get_ca_certs(), context.get_ca_certs(binary_form=True), strict=True
-        )
-        if _identity(der) in system
-    ]
+    ders = context.get_ca_certs(binary_form=True)
+    public = [number for number, der in enumerate(ders) if _identity(der) in system]
+    return [_name(context, number) for number in public]
+
+
+def _name(context: ssl.SSLContext, number: int) -> str:
+    try:
+        return str(context.get_ca_certs()[number]["subject"][-1][0][1])
+    except (UnicodeDecodeError, ssl.SSLError):  # a name that ssl cannot decode
+        return f"the CA number {number + 1}"
 
 
 def _identity(der: bytes) -> bytes:
