@@ -196,5 +196,5 @@ def test_default_port(cafile, tmp_path, capsys, monkeypatch):
     (tmp_path / "peers").write_text("mx.example\n[::1]\n")
     words = ["check", "--cafile", cafile, "--peers", str(tmp_path / "peers")]
     assert main(words) == main([*words, "--starttls", "smtp"]) == 2
-    assert asked == [(h, p) for p in (465, 25) for h in ("mx.example", "::1")]
+    assert sorted(asked) == [(h, p) for h in ("::1", "mx.example") for p in (25, 465)]
     capsys.readouterr()
