@@ -31,6 +31,7 @@ __all__ = ["run"]
 
 _MANY = 50  # from this number of chains on, show a progress bar
 _AT_A_TIME = 8  # connections
+_PIPE_WIDTH = 10_000  # wider than any row
 
 
 class _Source(NamedTuple):
@@ -132,7 +133,10 @@ class _Summary:
 
     def print(self) -> None:
         if self._count > 1 and self._table.row_count:
-            Console(highlight=False, markup=False).print(self._table)
+            console = Console(highlight=False, markup=False)
+            if not console.is_terminal:  # a row is a line: grep finds a path that is not folded
+                console.width = _PIPE_WIDTH
+            console.print(self._table)
 
 
 def _servers(arguments: argparse.Namespace) -> list[Server]:
