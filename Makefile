@@ -120,9 +120,7 @@ clean:
 
 # Installed, not linked to: what is tested is what users get.
 $(VENV)/installed: $(VENV)/tools $(SOURCES)
-	rm -rf build # its objects may be a sanitized build's, and must not become another's
 	$(BIN)/pip install --quiet --no-build-isolation --no-deps --force-reinstall .
-	rm -rf build
 	@touch $@
 
 $(VENV)/tools: $(VENV)/of$(subst /,-,$(PYTHON)) pyproject.toml

@@ -49,7 +49,7 @@ int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings);
 int ccert_policy_renew(SSL_CTX *ctx); /* same settings; earlier sessions do not resume */
 int ccert_policy_remove(SSL_CTX *ctx);
 int ccert_policy_counters(SSL_CTX *ctx, ccert_counters *counters);
-int ccert_send_ca_names(SSL_CTX *ctx);
+int ccert_send_ca_names(SSL_CTX *ctx, const SSL_CTX *trusting);
 
 /* -- the verdict on a certificate (verdict.c) -- */
 

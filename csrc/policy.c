@@ -99,13 +99,22 @@ static int encoded_size(const STACK_OF(X509_NAME) * names)
     return size;
 }
 
-/* ccert_send_ca_names - list the store's subject names in the CertificateRequest, each once
+/* names_of - a copy of the names that the CertificateRequest lists already; NULL: no memory */
+static STACK_OF(X509_NAME) * names_of(const SSL_CTX *ctx)
+{
+    const STACK_OF(X509_NAME) *names = SSL_CTX_get_client_CA_list(ctx); /* borrowed */
+
+    return names == NULL ? sk_X509_NAME_new_null()
+                         : sk_X509_NAME_deep_copy(names, X509_NAME_dup, X509_NAME_free);
+}
+
+/* ccert_send_ca_names - add the subject names that another SSL_CTX trusts to the CertificateRequest
  *
  * Does not use SSL_load_client_CA_file(), which skips TRUSTED CERTIFICATE blocks. */
-int ccert_send_ca_names(SSL_CTX *ctx)
+int ccert_send_ca_names(SSL_CTX *ctx, const SSL_CTX *trusting)
 {
-    STACK_OF(X509) *anchors = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(ctx));
-    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    STACK_OF(X509) *anchors = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(trusting));
+    STACK_OF(X509_NAME) *names = names_of(ctx);
     int ok = anchors != NULL && names != NULL;
 
     for (int i = 0; ok && i < sk_X509_num(anchors); i++) {

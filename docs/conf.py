@@ -13,7 +13,10 @@ nitpicky = True  # a name that is referred to must exist
 nitpick_ignore_regex = [
     ("py:.*", r"(typing|aiosmtpd|ssl|cryptography|x509|collections)\..*"),  # not fetched in CI
     ("py:.*", r"(ssl|os|int|str|bytes|bool|float|None|dict|list|tuple|datetime)\b.*"),
-    ("py:class", r"StrPath|Password|ClientCerts|TrustServerCcerts|Session|Envelope|SMTP"),
+    (
+        "py:class",
+        r"StrPath|CAData|Chain|Password|ClientCerts|TrustServerCcerts|Session|Envelope|SMTP",
+    ),
     ("py:class", r"Any|Literal.*|Sequence.*|Mapping.*|enum\.Enum|optional"),
 ]
 

@@ -16,12 +16,14 @@ from ccert.tls.attachment import Stats, attach, detach, stats
 from ccert.tls.chain import ChainVerifier
 from ccert.tls.context import ServerContext
 from ccert.tls.peer import Peer, Signature, peer
+from ccert.tls.settings import ClientCerts, TrustServerCcerts
 from ccert.verdict import Trust, Verdict
 
 __all__ = [
     "AccessTable",
     "CcertError",
     "ChainVerifier",
+    "ClientCerts",
     "ConfigError",
     "NameTable",
     "Peer",
@@ -30,6 +32,7 @@ __all__ = [
     "Signature",
     "Stats",
     "Trust",
+    "TrustServerCcerts",
     "UnsupportedRuntime",
     "Verdict",
     "attach",

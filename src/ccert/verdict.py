@@ -10,8 +10,11 @@ from ccert.names import covers, host_name
 __all__ = ["Trust", "Verdict"]
 
 
-class Trust(enum.Enum):
-    """The trust in a client's certificate, in Postfix's words."""
+class Trust(str, enum.Enum):
+    """The trust in a client's certificate, in Postfix's words; only TRUSTED is true (``bool``).
+
+    Each is a string as well, so ``print`` and ``json`` need no help.
+    """
 
     ANONYMOUS = "Anonymous"
     """The client sent no certificate."""
@@ -20,10 +23,22 @@ class Trust(enum.Enum):
     TRUSTED = "Trusted"
     """It sent a certificate that a trusted CA vouches for."""
 
+    def __bool__(self) -> bool:
+        return self is Trust.TRUSTED
+
+    def __str__(self) -> str:
+        return self._value_
+
+    def __format__(self, spec: str) -> str:
+        return format(self._value_, spec)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The result of verifying a certificate, and whose certificate it is.
+
+    It is true (``bool``) only if TRUSTED: ``if verdict`` asks for trust.
+    ``json.dumps(dataclasses.asdict(verdict))`` works.
 
     Attributes:
         trust: :class:`Trust`.
@@ -56,6 +71,9 @@ class Verdict:
     pubkey_fingerprint: str
 
     would_be: Verdict | None = dataclasses.field(default=None, compare=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.trust)
 
     def matches(self, name: str) -> bool:
         """Return whether the certificate matches a host name, as ``X509_check_host(3)`` does.

@@ -140,7 +140,7 @@ def test_observe(files, host, clique):
             assert smtp.rcpt("b@mx.example")[0] == 554
 
 
-@pytest.mark.parametrize("name", ["asyncio", "uvloop", "trio", "threads"])
+@pytest.mark.parametrize("name", ["asyncio", "uvloop", "anyio", "threads"])
 def test_frameworks(example, host, clique, name):
     """Each program prints the verdict and the subject, also after a stranger."""
     with example(block("docs/howto/frameworks.md", name)) as server:

@@ -1,21 +1,19 @@
 """The tutorial, step by step, with the programs that it uses."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
 from pages import block
-from programs import COMMAND
+from programs import COMMAND, require_program
 from serving import serving as mail_server
 
 PAGE = "docs/tutorial.md"
 
 
-@pytest.mark.skipif(not shutil.which("swaks"), reason="there is no swaks")
 def test_tutorial(tmp_path, monkeypatch):
     """The partner is Untrusted at first, then Trusted; the stranger is refused."""
+    require_program("swaks")
     monkeypatch.chdir(tmp_path)
     demo, change = block(PAGE, "demo").strip().splitlines()
     subprocess.run([COMMAND, *demo.split()[1:]], check=True, capture_output=True, timeout=60)

@@ -52,11 +52,17 @@ def test_search_order(table, known, order, found):
     assert both.lookup(known(A, C)) == (None if len(order) == 1 else "key")
 
 
-@pytest.mark.parametrize("order", [[], ["fingerprint"], ["cert_fingerprint", ""], "cert"])
+@pytest.mark.parametrize("order", [[], ["fingerprint"], ["cert_fingerprint", ""]])
 def test_search_order_refused(table, order):
     """None, or an unknown name."""
     with pytest.raises(ccert.ConfigError, match="search_order"):
         table(f"{A} yes", search_order=order)
+
+
+def test_search_order_as_a_str(table):
+    """The message shows the tuple that is wanted."""
+    with pytest.raises(TypeError, match=r"must be a tuple: \('pubkey_fingerprint',\)"):
+        table(f"{A} yes", search_order="pubkey_fingerprint")
 
 
 @pytest.mark.parametrize("undecided", ["DUNNO", "INFO seen", "PREPEND X-A: b"])

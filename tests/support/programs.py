@@ -13,9 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("ccert")
 
 
+MISSING: set[str] = set()  # why tests were skipped; conftest.py prints it at the end
+
+
 def unavailable(reason: str) -> NoReturn:
     """Skip the test; in CI, where nothing may be missing, fail it."""
     __tracebackhide__ = True
+    MISSING.add(reason)
     (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
 
 

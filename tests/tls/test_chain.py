@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import random
 import subprocess
+from pathlib import Path
 
 import pairs
 import pki
@@ -69,7 +70,8 @@ def test_moment(verifier, clique):
 
 def test_cadata_and_capath(clique, host):
     """CAs come as text, octets or a hashed directory, too."""
-    for cadata in (clique.root.pem.decode(), clique.root.der):
+    texts = (clique.root.pem, b"# caf\xe9\n" + clique.root.pem, clique.root.der)
+    for cadata in (clique.root.pem.decode(), *texts, *map(bytearray, texts)):
         verifier = ccert.ChainVerifier(cadata=cadata, trust_server_ccerts=True)
         assert verifier.verify(_pem(clique.leaf())).trusted_as_server
     with pytest.raises(ConfigError, match="cadata: certificate 1 is broken"):
@@ -205,11 +207,34 @@ def test_names_that_no_loader_takes(tmp_path, name):
             ccert.ChainVerifier(**{setting: f"{tmp_path}/{name}"})
 
 
-def test_wrong_types(verifier):
-    """Other types than documented are TypeErrors that say what is wanted."""
-    for chain in ([bytearray(b"x")], ["x"], [None]):
+@pytest.mark.parametrize("form", [bytes, bytearray, memoryview, bytes.decode, list])
+def test_forms_of_a_chain(verifier, clique, form):
+    """PEM of whatever type, whole or in a list, is understood; so is DER."""
+    chain = clique.leaf()
+    right = verifier.verify([certificate.der for certificate in chain.sent])
+    assert right
+    pems = [certificate.pem for certificate in chain.sent]
+    assert verifier.verify(form(_pem(chain)) if form is not list else pems) == right
+    if form is not list:
+        assert verifier.verify([form(pem) for pem in pems]) == right
+    if form not in {list, bytes.decode}:
+        assert verifier.verify([form(certificate.der) for certificate in chain.sent]) == right
+        direct = clique.anchored(clique.root).sent[0].der
+        assert verifier.verify(form(direct)) == verifier.verify([direct])
+        assert verifier.verify(form(direct))
+
+
+def test_wrong_types(verifier, clique):
+    """A usage error is never a verdict: it is a TypeError that says what is wanted."""
+    certificate = x509.load_der_x509_certificate(clique.leaf().sent[0].der)
+    for chain in (["x.pem"], [Path("x.pem")], [None], None, 1, certificate):
         with pytest.raises(TypeError, match="a chain is a path"):
             verifier.verify(chain)
+    with pytest.raises(TypeError, match="verify each file by itself"):
+        verifier.verify(["x.pem"])
+    for cadata in (1, [clique.root.pem]):
+        with pytest.raises(TypeError, match="cadata must be PEM or DER"):
+            ccert.ChainVerifier(cadata=cadata)
     for at in (0, "2026-11-23", datetime.date(2026, 11, 23)):
         with pytest.raises(TypeError, match=r"at must be a datetime\.datetime"):
             verifier.verify(b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", at)

@@ -83,7 +83,7 @@ def test_half_broken_anchors(host, broken, clique, tmp_path):
     _expect(f"CA file {path}: ", host.certfile, host.keyfile, cafile=path)
     _expect("cadata: ", host.certfile, host.keyfile, cadata=broken.decode())
     _expect("cadata: ", host.certfile, host.keyfile, cadata=b"\x30\x00")
-    _expect("bytes are DER", host.certfile, host.keyfile, cadata=clique.root.pem)
+    _expect("cadata: ", host.certfile, host.keyfile, cadata=broken)
     _expect("for a file give cafile=", host.certfile, host.keyfile, cadata="cas.pem")
 
 

@@ -40,9 +40,9 @@ def remove(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata
     check(lib.ccert_policy_remove(ssl_ctx), "detaching ccert from the context")
 
 
-def send_ca_names(ssl_ctx: Any) -> None:  # noqa: ANN401 - cdata
-    """List the trusted CAs in the CertificateRequest (RFC 8446, 4.2.4)."""
-    check(lib.ccert_send_ca_names(ssl_ctx), "naming the trusted CAs to clients")
+def send_ca_names(ssl_ctx: Any, trusting: Any) -> None:  # noqa: ANN401 - cdata
+    """List the CAs that another ``SSL_CTX`` trusts in the CertificateRequest (RFC 8446, 4.2.4)."""
+    check(lib.ccert_send_ca_names(ssl_ctx, trusting), "naming the trusted CAs to clients")
 
 
 def counters(ssl_ctx: Any) -> dict[str, int]:  # noqa: ANN401 - cdata

@@ -124,7 +124,7 @@ class _Summary:
         self._table.add_row(
             Text(printable(report.name)),
             *(
-                Text(verdict.trust.value, style=STYLES.get(verdict.trust, ""))
+                Text(str(verdict.trust), style=STYLES.get(verdict.trust, ""))
                 for verdict in (report.off, report.on)
             ),
             "" if days is None else str(days),

@@ -61,7 +61,7 @@ class Report:
         """Return whether the chain is as it should be, for the exit status."""
         verdict, wishes = self._chosen(), self.wishes
         return (
-            verdict.trust is Trust.TRUSTED
+            bool(verdict)
             and (not wishes.name or verdict.matches(wishes.name))
             and not (wishes.strict and self._ends_soon())
         )
@@ -70,7 +70,7 @@ class Report:
         """Return a line of JSON."""
         verdict = dataclasses.asdict(self._chosen())
         del verdict["would_be"]  # nothing here observes
-        fields = {"file": self.name, **verdict, "trust": self._chosen().trust.value}
+        fields = {"file": self.name, **verdict}
         fields["days_left"] = self.days_left()
         fields["valid_for_host"] = self._is_valid_for_host()
         fields["certificates"] = [dataclasses.asdict(c) for c in self.certificates]
@@ -83,7 +83,7 @@ class Report:
             yield Text(f"  {depth} {certificate.role:13}{_about(certificate, self.wishes.at)}")
         for word, verdict in (("off", self.off), ("on", self.on)):
             line = Text(f"  {word:3}  ")
-            line.append(f"{verdict.trust.value:10}", style=STYLES.get(verdict.trust, ""))
+            line.append(f"{verdict.trust:10}", style=STYLES.get(verdict.trust, ""))
             line.append(_reason(verdict))
             yield line
         if self.on.names:
@@ -164,6 +164,6 @@ def _lifetime(days: int | None) -> str:
 
 
 def _reason(verdict: Verdict) -> str:
-    if verdict.trust is Trust.TRUSTED:
+    if verdict:
         return "as a server's chain" if verdict.trusted_as_server else "as a client's chain"
     return f"at depth {verdict.error_depth}: {verdict.error} ({verdict.error_code})"

@@ -74,7 +74,7 @@ class _Delivery:
         self.peers: list[ccert.Peer] = []
 
     def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: ARG002, N802
-        if session.ccert:
+        if session.ccert is not None:
             self.peers.append(session.ccert)
         return True
 
@@ -169,9 +169,9 @@ async def _serve(
 def _row(peer: ccert.Peer | None, delivered: bool) -> list[str]:
     if peer is None:
         return ["no handshake", "", "no"]
-    style = {"Trusted": "green", "Untrusted": "yellow"}.get(peer.trust.value, "dim")
+    style = {"Trusted": "green", "Untrusted": "yellow"}.get(peer.trust, "dim")
     return [
-        f"[{style}]{peer.trust.value}[/]",
+        f"[{style}]{peer.trust}[/]",
         "yes" if peer.trusted_as_server else "",
         "yes" if delivered else "[red]no[/]",
     ]
@@ -216,7 +216,7 @@ def _show(directory: Path) -> int:
     as_expected = True
     for client, (peer_off, in_off), (peer_on, in_on) in zip(clients, off, on, strict=True):
         table.add_row(client.name, *_row(peer_off, in_off), *_row(peer_on, in_on))
-        words = [peer.trust.value if peer else None for peer in (peer_off, peer_on)]
+        words = [None if peer is None else peer.trust for peer in (peer_off, peer_on)]
         as_expected &= words == [client.off, client.on] and in_off and in_on is client.listed
     table.caption = "server?: verified as a server's chain; mail: delivered into the Maildir"
     Console().print(table)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccert.verdict import Trust
-
 if TYPE_CHECKING:
     from ccert.verdict import Verdict
 
@@ -43,9 +41,9 @@ def hint(off: Verdict, on: Verdict) -> str:
     """Return what to do about a chain, from its verdicts with trust_server_ccerts off and on."""
     if on.trusted_as_server:
         return "trust_server_ccerts rescues it; better still, trust its public key"
-    if off.trust is Trust.TRUSTED and on.trust is Trust.TRUSTED:
+    if off and on:
         return ""
-    if off.trust is Trust.TRUSTED:
+    if off:
         return (
             "trusted only with trust_server_ccerts off: the trust file trusts it for clients only"
         )

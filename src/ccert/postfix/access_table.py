@@ -64,6 +64,7 @@ class AccessTable(TextTable["Mapping[str, _Entry]"]):
 
     Raises:
         ConfigError: ``search_order`` is empty or has an unknown name; or see :meth:`reload`.
+        TypeError: ``search_order`` is a str.
 
     Source: postconf(5), relay_clientcerts and check_ccert_access.
     """
@@ -77,6 +78,8 @@ class AccessTable(TextTable["Mapping[str, _Entry]"]):
         search_order: Sequence[str] = ("pubkey_fingerprint", "cert_fingerprint"),
         actions: bool = False,
     ) -> None:
+        if isinstance(search_order, str):
+            raise TypeError(f"search_order must be a tuple: ({search_order!r},)")
         unknown = [name for name in search_order if name not in _DIGESTS]
         if unknown or not search_order:
             raise ConfigError(

@@ -56,7 +56,7 @@ def log_peer(peer: Peer, client: str) -> None:
     client = printable(client.lower())
     facts = {
         "ccert_client": client,
-        "ccert_trust": peer.trust.value,
+        "ccert_trust": str(peer.trust),
         "ccert_trusted_as_server": peer.trusted_as_server,
         "ccert_error_code": peer.error_code,
         **peer.policy_attributes(),
@@ -66,14 +66,15 @@ def log_peer(peer: Peer, client: str) -> None:
     _log.info("%s", peer.summary(client), extra=facts)
     if peer.trust is not Trust.ANONYMOUS:
         _log.info(
-            "%s: subject_CN=%s, issuer=%s, cert fingerprint=%s, pkey fingerprint=%s, names=%s",
+            "%s: subject_CN=%s, issuer=%s, cert fingerprint=%s, pkey fingerprint=%s, names=%s%s",
             client, peer.subject, peer.issuer, peer.fingerprint, peer.pubkey_fingerprint,
-            _some(peer.names), extra=facts,
+            _some(peer.names), ", trusted_as_server=yes" if peer.trusted_as_server else "",
+            extra=facts,
         )  # fmt: skip
-    if peer.would_be and peer.would_be.trust is not peer.trust:
+    if peer.would_be is not None and peer.would_be.trust is not peer.trust:
         _log.warning(
             "trust_server_ccerts would make %s %s: %s, issuer %r, public key %s",
-            client, peer.would_be.trust.value, _whose(peer.would_be), peer.would_be.issuer,
+            client, peer.would_be.trust, _whose(peer.would_be), peer.would_be.issuer,
             peer.pubkey_fingerprint, extra=facts,
         )  # fmt: skip
 

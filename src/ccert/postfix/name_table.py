@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ccert.errors import ConfigError
 from ccert.names import covers, host_name, wildcard_parent
 from ccert.postfix.text_table import TextTable
-from ccert.verdict import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,7 +53,7 @@ class NameTable(TextTable[_Names]):
 
         A listed domain has its dot in front.  Of several the first in the certificate's order.
         """
-        if peer.trust is not Trust.TRUSTED:
+        if not peer.trust:
             return None
         names = self._current()
         for name in peer.names:

@@ -113,6 +113,12 @@ class PolicyService:
         self._lock = threading.Lock()  # event loops run in threads
         self._connections: dict[asyncio.AbstractEventLoop, Connections] = {}
 
+    def __repr__(self) -> str:
+        return (
+            f"PolicyService({self._endpoint!r}, timeout={self._timeout!r}, "
+            f"max_idle={self._max_idle!r}, default_action={self._default_action!r})"
+        )
+
     async def ask(self, attributes: Mapping[str, str]) -> str:
         """Send a request; return the service's action.
 
@@ -193,7 +199,7 @@ def access_request(*, peer: Peer | None, **attributes: str | int) -> dict[str, s
     if unknown:
         raise TypeError(f"access_request() got unexpected attributes: {', '.join(sorted(unknown))}")
     known = {name: str(value) for name, value in attributes.items()}
-    return _ATTRIBUTES | known | (peer.policy_attributes() if peer else {})
+    return _ATTRIBUTES | known | ({} if peer is None else peer.policy_attributes())
 
 
 def _address(endpoint: str) -> Address:

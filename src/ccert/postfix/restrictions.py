@@ -112,14 +112,14 @@ class Restrictions:
     async def _opinions(
         self, peer: Peer | None, attributes: dict[str, str | int]
     ) -> AsyncIterator[tuple[Action, str]]:
-        if peer and self._check_ccert_access:
+        if peer is not None and self._check_ccert_access:
             action = self._check_ccert_access.lookup(peer) or "DUNNO"
             yield parse_action(action), f"check_ccert_access: {printable(action)}"
-        if peer and self._relay_clientcerts:
+        if peer is not None and self._relay_clientcerts:
             value = self._relay_clientcerts.lookup(peer)
             if value is not None:
                 yield Action("permit"), f"relay_clientcerts: {printable(value)}"
-        if peer and self._relay_clientnames:
+        if peer is not None and self._relay_clientnames:
             name = self._relay_clientnames.lookup(peer)
             if name is not None:
                 yield Action("permit"), f"relay_clientnames: {name}"

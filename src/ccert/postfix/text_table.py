@@ -40,10 +40,6 @@ class Row(NamedTuple):
     value: str
 
 
-class _UnreadableError(ConfigError):
-    pass
-
-
 class TextTable(ABC, Generic[_T]):
     """Reads the file, and reads it again when it has changed.
 
@@ -103,8 +99,9 @@ class TextTable(ABC, Generic[_T]):
         signature = _signature(self._path)  # first, so that a later change is seen
         try:
             self._content = self._parsed()
-        except _UnreadableError:
-            signature = None  # it may become readable without a change
+        except ConfigError as error:
+            if isinstance(error.__cause__, OSError):  # it may become readable without a change
+                signature = None
             raise
         finally:
             self._signature = signature
@@ -124,10 +121,8 @@ class TextTable(ABC, Generic[_T]):
 
         try:
             return self._parse(rows())
-        except _UnreadableError:
-            raise
         except ConfigError as error:
-            if not number:
+            if not number:  # not even the first line could be read
                 raise
             raise ConfigError(f"{self._path}, line {number}: {error}") from None
 
@@ -138,7 +133,7 @@ class TextTable(ABC, Generic[_T]):
                     raise ConfigError(f"{self._kind} {self._path}: not a regular file")
                 octets = file.read(_MAX_OCTETS + 1)
         except OSError as error:
-            raise _UnreadableError(f"{self._kind} {self._path}: {error.strerror}") from error
+            raise ConfigError(f"{self._kind} {self._path}: {error.strerror}") from error
         if len(octets) > _MAX_OCTETS:
             raise ConfigError(f"{self._kind} {self._path}: more than {_MAX_OCTETS >> 20} MB")
         try:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import TLSSetupException
 
-from ccert.aiosmtpd import CcertMixin, client_name, sender
+from ccert.aiosmtpd import CcertMixin
+from ccert.aiosmtpd.session import client_name, sender
 from ccert.postfix.access_table import AccessTable
 from ccert.postfix.name_table import NameTable
 from ccert.postfix.policy import PolicyService
@@ -81,7 +82,7 @@ class _Delivery:
             "%s: client=%s, trust=%s, from=<%s>, to=%s, size=%d, delivered as %s",
             identifier,
             client,
-            session.ccert.trust.value if session.ccert else "None",
+            session.ccert.trust if session.ccert is not None else "None",
             sender(envelope.mail_from),
             _recipients(envelope.rcpt_tos),
             envelope.size,

@@ -12,8 +12,6 @@ import email.utils
 import ipaddress
 from typing import TYPE_CHECKING
 
-from ccert.verdict import Trust
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -81,7 +79,7 @@ class Trace:
             lines.append(peer.client_signature.summary("client"))
         lines[-1] += ")"
         if peer.fingerprint:
-            verified = "verified OK" if peer.trust is Trust.TRUSTED else "not verified"
+            verified = "verified OK" if peer.trust else "not verified"
             names = f'(Client CN "{_comment(peer.subject)}", Issuer "{_comment(peer.issuer)}"'
             lines.append(f"{names} ({verified}))")
         elif self.asked:
@@ -92,7 +90,7 @@ class Trace:
 
     def _by(self) -> list[str]:
         # RFC 3848 defines ESMTPS, but not SMTPS
-        secure = "S" if self.peer and self.protocol == "ESMTP" else ""
+        secure = "S" if self.peer is not None and self.protocol == "ESMTP" else ""
         by = f"by {self.hostname} (ccert) with {self.protocol}{secure} id {self.id}"
         now = email.utils.format_datetime(datetime.datetime.now().astimezone())
         if len(self.recipients) == 1:

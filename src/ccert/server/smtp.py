@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from aiosmtpd import smtp
 
-from ccert.aiosmtpd import client_name
+from ccert.aiosmtpd.session import client_name
 from ccert.server.address import parse_path
 from ccert.server.smtp_ending import Ending
 from ccert.server.smtp_message import Reception

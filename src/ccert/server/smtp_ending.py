@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiosmtpd import smtp
 
-from ccert.aiosmtpd import client_name
+from ccert.aiosmtpd.session import client_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

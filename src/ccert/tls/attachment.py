@@ -19,24 +19,26 @@ from ccert.tls.connection import guarded
 from ccert.tls.settings import (
     VERIFY_MODES,
     check_settings,
-    warn_of_many_anchors,
-    warn_of_public_anchors,
+    warn_of_anchors,
 )
 
 if TYPE_CHECKING:
     from ccert.tls.settings import ClientCerts, TrustServerCcerts
 
-__all__ = ["Stats", "attach", "detach", "install", "renew", "stats"]
+__all__ = ["Stats", "attach", "detach", "install", "renew", "settings", "stats"]
 
 
 @dataclasses.dataclass
 class _Attachment:
     ssl_ctx: Any  # cdata; lives as long as Python's context
     ask: bool
+    trust_server_ccerts: TrustServerCcerts
+    verify_depth: int
     sslobject_class: tuple[type, type]  # the original one, and ours
     sslsocket_class: tuple[type, type]
 
 
+_MODES = {ssl.CERT_NONE: "none", ssl.CERT_OPTIONAL: "optional", ssl.CERT_REQUIRED: "require"}
 _ATTRIBUTE = "_ccert_attachment"  # on the context; equal contexts would collide in a dict
 _lock = threading.RLock()
 os.register_at_fork(  # else a child could find it locked by a thread that it does not have
@@ -123,8 +125,8 @@ def attach(
     check_settings(
         "ask" if client_certs is None else client_certs, trust_server_ccerts, verify_depth
     )
-    anchors = context.cert_store_stats()["x509"]
-    install(context, client_certs, trust_server_ccerts, verify_depth, anchors=anchors)
+    warn_of_anchors(trust_server_ccerts, context, stacklevel=3)
+    install(context, client_certs, trust_server_ccerts, verify_depth)
 
 
 def install(
@@ -132,25 +134,15 @@ def install(
     client_certs: str | None,
     trust_server_ccerts: TrustServerCcerts,
     verify_depth: int,
-    *,
-    anchors: int,
-) -> Any:  # noqa: ANN401 - cdata
-    """Attach with settings that have been checked; return the ``SSL_CTX *``.
-
-    Args:
-        context: to attach to.
-        client_certs: see attach().
-        trust_server_ccerts: see attach().
-        verify_depth: see attach().
-        anchors: how many CAs are trusted.
-    """
-    warn_of_many_anchors(trust_server_ccerts, anchors, stacklevel=4)
-    warn_of_public_anchors(trust_server_ccerts, context, stacklevel=4)
+) -> None:
+    """Attach with settings that have been checked; see attach()."""
     with _lock:
         known: _Attachment | None = vars(context).get(_ATTRIBUTE)
         attachment = known or _Attachment(
             ssl_ctx=_openssl.find_ssl_ctx(context),
             ask=False,
+            trust_server_ccerts=False,
+            verify_depth=0,
             sslobject_class=(context.sslobject_class, guarded(context.sslobject_class)),
             sslsocket_class=(context.sslsocket_class, guarded(context.sslsocket_class)),
         )
@@ -176,7 +168,8 @@ def install(
         if client_certs is not None:
             context.verify_mode = VERIFY_MODES[client_certs]
         attachment.ask = ask
-    return attachment.ssl_ctx
+        attachment.trust_server_ccerts = trust_server_ccerts
+        attachment.verify_depth = verify_depth
 
 
 def detach(context: ssl.SSLContext) -> None:
@@ -208,6 +201,19 @@ def renew(context: ssl.SSLContext) -> None:
         attachment: _Attachment | None = vars(context).get(_ATTRIBUTE)
         if attachment is not None:
             _openssl.renew(attachment.ssl_ctx)
+
+
+def settings(context: ssl.SSLContext) -> dict[str, Any]:
+    """Return the settings with which ccert is attached; {} if it is not."""
+    attachment: _Attachment | None = vars(context).get(_ATTRIBUTE)
+    if attachment is None:
+        return {}
+    asks = attachment.ask and context.verify_mode is ssl.CERT_OPTIONAL
+    return {
+        "client_certs": "ask" if asks else _MODES[context.verify_mode],
+        "trust_server_ccerts": attachment.trust_server_ccerts,
+        "verify_depth": attachment.verify_depth,
+    }
 
 
 def stats(context: ssl.SSLContext) -> Stats:

@@ -7,31 +7,38 @@ from __future__ import annotations
 
 import collections
 import datetime
+import functools
 import os
 import threading
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
 from ccert.errors import ConfigError
-from ccert.tls.files import load_anchors, read_chain, read_file
+from ccert.tls.files import PEM_MARK, load_anchors, read_chain, read_file
 from ccert.tls.observation import observe
 from ccert.tls.settings import check_settings, warn_of_many_anchors
 from ccert.verdict import Trust, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cryptography import x509
 
-    from ccert.tls.files import StrPath
+    from ccert.tls.files import CAData, StrPath
     from ccert.tls.settings import TrustServerCcerts
+
+    Octets = bytes | bytearray | memoryview
+    Chain = StrPath | Octets | Iterable[str | Octets | x509.Certificate]
 
 __all__ = ["ChainVerifier"]
 
 _CACHE_SIZE = 1024  # certificates
 _CACHED_SIZE = 4096  # octets of DER; decoded, it takes several times as much
 _UNSPECIFIED = 1  # X509_V_ERR_UNSPECIFIED
+_SEQUENCE = b"\x30"  # the first octet of a certificate's DER
+_NO_CHAIN = (
+    "a chain is a path, PEM, DER, or a list of certificates (PEM, DER or cryptography's), {}"
+)
 
 
 class _Certificates:
@@ -59,29 +66,24 @@ class _Certificates:
         return decoded
 
 
-class _TrustStore:
-    """Loads trusted CAs through the interface of ``ssl.SSLContext``."""
-
-    def __init__(self, verifier: _openssl.Verifier) -> None:
-        self.verifier = verifier
-
-    def load_verify_locations(
-        self,
-        cafile: StrPath | None = None,
-        *,
-        cadata: str | bytes | None = None,
-    ) -> None:
-        if cafile is not None:
-            self.verifier.load(os.fsencode(cafile))
-        if cadata is not None:
-            if isinstance(cadata, str) and "-----BEGIN TRUSTED " in cadata:
-                raise ConfigError("only OpenSSL's file loader reads trust settings: give cafile=")
-            ders = read_chain("PEM", cadata.encode()) if isinstance(cadata, str) else [cadata]
-            for number, der in enumerate(ders, 1):
-                try:
-                    self.verifier.trust(_openssl.certificate(der))
-                except ConfigError as error:
-                    raise ConfigError(f"certificate {number} is broken: {error}") from error
+def _load(
+    verifier: _openssl.Verifier,
+    *,
+    cafile: StrPath | None = None,
+    cadata: str | bytes | None = None,
+) -> None:
+    """Load trusted CAs, as ``ssl.SSLContext.load_verify_locations`` does; see load_anchors()."""
+    if cafile is not None:
+        verifier.load(os.fsencode(cafile))
+    if cadata is not None:
+        if isinstance(cadata, str) and "-----BEGIN TRUSTED " in cadata:
+            raise ValueError("only OpenSSL's file loader reads trust settings: give cafile=")
+        ders = read_chain("cadata", cadata.encode()) if isinstance(cadata, str) else [cadata]
+        for number, der in enumerate(ders, 1):
+            try:
+                verifier.trust(_openssl.certificate(der))
+            except ConfigError as error:
+                raise ValueError(f"certificate {number} is broken: {error}") from error
 
 
 class ChainVerifier:
@@ -95,7 +97,7 @@ class ChainVerifier:
     Args:
         cafile: trusted CAs, PEM.
         capath: trusted CAs, a directory made by ``openssl rehash``.
-        cadata: trusted CAs, PEM text or DER bytes of one.
+        cadata: trusted CAs, PEM, or the DER of one.
         trust_server_ccerts: as for :class:`ccert.ServerContext`.
         verify_depth: as for :class:`ccert.ServerContext`.
         auth_level: OpenSSL's security level, 0 to 5 (SSL_CTX_set_security_level(3)).  Python's
@@ -114,7 +116,7 @@ class ChainVerifier:
         *,
         cafile: StrPath | None = None,
         capath: StrPath | None = None,
-        cadata: str | bytes | None = None,
+        cadata: CAData | None = None,
         trust_server_ccerts: TrustServerCcerts = False,
         verify_depth: int = 9,
         auth_level: int = 2,
@@ -129,21 +131,31 @@ class ChainVerifier:
         self._trust_server_ccerts = trust_server_ccerts
         self._verifier = _openssl.Verifier.new(verify_depth=verify_depth, auth_level=auth_level)
         self._certificates = _Certificates()
-        load_anchors(_TrustStore(self._verifier), cafile, capath, cadata)
+        self._settings = {
+            "trust_server_ccerts": trust_server_ccerts,
+            "verify_depth": verify_depth,
+            "auth_level": auth_level,
+        }
+        load_anchors(functools.partial(_load, self._verifier), cafile, capath, cadata)
         warn_of_many_anchors(trust_server_ccerts, self._verifier.anchors(), stacklevel=3)
+
+    def __repr__(self) -> str:
+        settings = " ".join(f"{name}={value!r}" for name, value in self._settings.items())
+        return f"<{type(self).__name__} {settings} trusted_cas={self._verifier.anchors()}>"
 
     def verify(
         self,
-        chain: bytes | StrPath | Sequence[bytes | x509.Certificate],
+        chain: Chain,
         at: datetime.datetime | None = None,
     ) -> Verdict:
         """Verify a chain, leaf first, as a client would send it.
 
         Args:
-            chain: a PEM file's path or content (bytes), or a sequence of DER bytes or of
-                ``cryptography`` certificates.  A certificate that OpenSSL cannot decode makes the
-                chain untrusted; in a handshake it would be a fatal error.  So would a chain of more
-                than 100 kB (SSL_CTX_set_max_cert_list(3)), but this method verifies it.
+            chain: a PEM file's path; or certificates as PEM (str or bytes); or the DER of one; or a
+                sequence of certificates, each PEM, DER or a ``cryptography`` certificate.  A
+                certificate that OpenSSL cannot decode makes the chain untrusted; in a handshake it
+                would be a fatal error.  So would a chain of more than 100 kB
+                (SSL_CTX_set_max_cert_list(3)), but this method verifies it.
             at: the time of verification; a naive value means UTC.  Default: now.
 
         Returns:
@@ -152,6 +164,7 @@ class ChainVerifier:
 
         Raises:
             ConfigError: there is no certificate, or the file cannot be read.
+            TypeError: an argument is of the wrong type.
         """
         ders = _ders(chain)
         moment = int(time.time()) if at is None else _unix_time(at)
@@ -168,26 +181,36 @@ class ChainVerifier:
         return Verdict(**facts, would_be=observe(facts, self._verifier, ders, moment))
 
 
-def _ders(chain: bytes | StrPath | Sequence[bytes | x509.Certificate]) -> list[bytes]:
-    if isinstance(chain, str | os.PathLike):
+def _ders(chain: Chain) -> list[bytes]:
+    if isinstance(chain, os.PathLike) or (isinstance(chain, str) and not _is_pem(chain)):
         return read_chain(f"chain file {chain}", read_file("chain file", chain))
-    if isinstance(chain, bytes):
-        return read_chain("chain", chain)
-    ders = [item if isinstance(item, bytes) else _encoded(item) for item in chain]
+    if isinstance(chain, str | bytes | bytearray | memoryview):
+        octets = chain.encode() if isinstance(chain, str) else bytes(chain)
+        return [octets] if octets.startswith(_SEQUENCE) else read_chain("chain", octets)
+    if not isinstance(chain, Iterable):
+        raise TypeError(_NO_CHAIN.format(f"not {type(chain).__name__}"))
+    ders = [der for item in chain for der in _of_item(item)]
     if not ders:
         raise ConfigError("chain: no certificate found")
     return ders
 
 
-def _encoded(certificate: x509.Certificate) -> bytes:
-    if not hasattr(certificate, "public_bytes"):
-        raise TypeError(
-            "a chain is a path, PEM bytes, or a sequence of DER bytes or cryptography's "
-            f"certificates; this one contains a {type(certificate).__name__}"
-        )
+def _is_pem(text: str) -> bool:
+    return PEM_MARK.decode() in text
+
+
+def _of_item(item: str | bytes | bytearray | memoryview | x509.Certificate) -> list[bytes]:
+    if isinstance(item, bytes | bytearray | memoryview):
+        octets = bytes(item)
+        return read_chain("chain", octets) if PEM_MARK in octets else [octets]
+    if isinstance(item, str) and _is_pem(item):
+        return read_chain("chain", item.encode())
+    if isinstance(item, str) or not hasattr(item, "public_bytes"):
+        paths = "; verify each file by itself" if isinstance(item, str | os.PathLike) else ""
+        raise TypeError(_NO_CHAIN.format(f"not with a {type(item).__name__} in it{paths}"))
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - optional
 
-    return certificate.public_bytes(Encoding.DER)
+    return [item.public_bytes(Encoding.DER)]
 
 
 def _unix_time(at: datetime.datetime) -> int:

@@ -6,14 +6,18 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
-from ccert.tls.attachment import install, renew
-from ccert.tls.ca_directory import hashed_files
+from ccert.tls.attachment import install, renew, settings
 from ccert.tls.connection import guarded
 from ccert.tls.files import load_anchors, load_identity
-from ccert.tls.settings import check_effect_without_anchors, check_settings
+from ccert.tls.settings import (
+    check_effect_without_anchors,
+    check_settings,
+    warn_of_anchors,
+    warn_of_system_cas,
+)
 
 if TYPE_CHECKING:
-    from ccert.tls.files import Password, StrPath
+    from ccert.tls.files import CAData, Password, StrPath
     from ccert.tls.settings import ClientCerts, TrustServerCcerts
 
 __all__ = ["ServerContext"]
@@ -50,7 +54,7 @@ class ServerContext(ssl.SSLContext):
             matching certificate.
         capath: trusted CAs and CRLs, a directory made by ``openssl rehash``; read once, now.  The
             CAs' names are not sent to clients.
-        cadata: trusted CAs, PEM text or DER bytes.
+        cadata: trusted CAs, PEM or DER.
         client_certs: "ask" as above (Postfix: ``smtpd_tls_ask_ccert``); "optional": a handshake
             with an untrusted certificate fails, one without a certificate does not
             (``ssl.CERT_OPTIONAL``); "require": both fail (``ssl.CERT_REQUIRED``).
@@ -83,7 +87,7 @@ class ServerContext(ssl.SSLContext):
         *,
         cafile: StrPath | None = None,
         capath: StrPath | None = None,
-        cadata: str | bytes | None = None,
+        cadata: CAData | None = None,
         client_certs: ClientCerts = "ask",
         trust_server_ccerts: TrustServerCcerts = False,
         verify_depth: int = 9,
@@ -92,12 +96,15 @@ class ServerContext(ssl.SSLContext):
         if cafile is None and capath is None and cadata is None:
             check_effect_without_anchors(client_certs, trust_server_ccerts)
         load_identity(self, certfile, keyfile, password)
-        load_anchors(self, cafile, None, cadata)
-        _openssl.send_ca_names(_openssl.find_ssl_ctx(self))
-        load_anchors(self, None, capath, None)
+        self._load(cafile, capath, cadata, crls=False)
         self.options |= ssl.OP_NO_RENEGOTIATION
-        anchors = self.cert_store_stats()["x509"]
-        install(self, client_certs, trust_server_ccerts, verify_depth, anchors=anchors)
+        warn_of_anchors(trust_server_ccerts, self, stacklevel=3)
+        install(self, client_certs, trust_server_ccerts, verify_depth)
+
+    def __repr__(self) -> str:
+        attached = "".join(f" {name}={value!r}" for name, value in settings(self).items())
+        cas = self.cert_store_stats()["x509"]
+        return f"<{type(self).__name__}{attached or ' detached'} trusted_cas={cas}>"
 
     def load_verify_locations(
         self,
@@ -105,32 +112,52 @@ class ServerContext(ssl.SSLContext):
         capath: Any = None,  # noqa: ANN401 - likewise
         cadata: Any = None,  # noqa: ANN401 - likewise
     ) -> None:
-        """Trust more CAs, or load CRLs, as ``ssl.SSLContext`` does, and end all sessions.
+        """Trust more CAs, or load CRLs, and end all sessions.
 
-        A directory is read at once.
+        Args, errors and warnings are those of the class, except that a CA file may also contain
+        nothing but CRLs.
+
+        Raises:
+            ConfigError: a file is unusable; the message names it.
+            TypeError: nothing is given, or an argument is of the wrong type.
         """
+        if cafile is None and capath is None and cadata is None:
+            raise TypeError("cafile, capath and cadata cannot be all omitted")
+        before = self.cert_store_stats()["x509"]
         renew(self)  # from now on nothing resumes, ...
         try:
-            if capath is None or cafile is not None or cadata is not None:
-                super().load_verify_locations(cafile, None, cadata)
-            for path in hashed_files(capath) if capath is not None else ():
-                super().load_verify_locations(path)
+            self._load(cafile, capath, cadata, crls=True)
         finally:  # ... nor what came meanwhile, also if the load failed half-way
             renew(self)
-
-    def load_default_certs(self, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
-        """Trust the system's CAs, as ``ssl.SSLContext`` does, and end all sessions."""
-        try:
-            super().load_default_certs(purpose)
-        finally:
-            renew(self)
+        if self.cert_store_stats()["x509"] > before:
+            warn_of_anchors(settings(self).get("trust_server_ccerts"), self, stacklevel=3)
 
     def set_default_verify_paths(self) -> None:
-        """Trust OpenSSL's default CAs, as ``ssl.SSLContext`` does, and end all sessions."""
+        """Trust the system's CAs, and end all sessions; ``load_default_certs`` calls this.
+
+        Warns:
+            PublicCAWarning: ``trust_server_ccerts`` is on.
+        """
         try:
             super().set_default_verify_paths()
         finally:
             renew(self)
+        warn_of_system_cas(settings(self).get("trust_server_ccerts"), stacklevel=3)
+
+    def _load(
+        self,
+        cafile: StrPath | None,
+        capath: StrPath | None,
+        cadata: CAData | None,
+        *,
+        crls: bool,
+    ) -> None:
+        if cafile is not None or cadata is not None:
+            named = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # also finds errors first
+            load_anchors(named.load_verify_locations, cafile, None, cadata, crls=crls)
+            ours, theirs = _openssl.find_ssl_ctx(self), _openssl.find_ssl_ctx(named)
+            _openssl.send_ca_names(ours, theirs)
+        load_anchors(super().load_verify_locations, cafile, capath, cadata, crls=crls)
 
     def get_ca_certs(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
         """Return the trusted CAs, as ``ssl.SSLContext`` does."""

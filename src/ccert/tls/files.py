@@ -11,14 +11,14 @@ import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from ccert import _openssl
 from ccert.errors import ConfigError
 from ccert.tls.ca_directory import hashed_files
 
 __all__ = [
-    "Anchors",
+    "PEM_MARK",
+    "CAData",
     "Password",
     "StrPath",
     "load_anchors",
@@ -28,12 +28,15 @@ __all__ = [
 ]
 
 StrPath = str | os.PathLike[str]
+CAData = str | bytes | bytearray | memoryview
 Password = str | bytes | bytearray | Callable[[], str | bytes | bytearray] | None
 
 _CERTIFICATE = re.compile(
     r"-----BEGIN (?P<kind>(X509 |TRUSTED )?CERTIFICATE)-----.*?(-----END (?P=kind)-----|\Z)",
     re.DOTALL,
 )
+PEM_MARK = b"-----BEGIN "
+_CRL = "-----BEGIN X509 CRL-----"
 _NO_CERTIFICATE = (
     "no PEM certificate found; if it is DER, convert it with openssl x509 -inform DER -in FILE"
 )
@@ -92,54 +95,65 @@ def _identity_problem(
     return f"key file {keyfile or certfile}: cannot be read: {problem}"
 
 
-class Anchors(Protocol):
-    """Something to load trusted CAs into, such as an ``ssl.SSLContext``."""
-
-    def load_verify_locations(
-        self,
-        cafile: StrPath | None = None,
-        *,
-        cadata: str | bytes | None = None,
-    ) -> None:
-        """Load with OpenSSL's own loader; raise ssl.SSLError or ValueError."""
-
-
 def load_anchors(
-    anchors: Anchors,
+    load: Callable[..., None],
     cafile: StrPath | None,
     capath: StrPath | None,
-    cadata: str | bytes | None,
+    cadata: CAData | None,
+    *,
+    crls: bool = False,
 ) -> None:
-    """Load the trusted CAs of a ``ServerContext`` or ``ChainVerifier`` with OpenSSL's own loader.
+    """Load trusted CAs with OpenSSL's own loader.
 
     TRUSTED CERTIFICATE blocks keep their trust settings (x509(1)).  CRLs in a directory are loaded,
     too.
 
+    Args:
+        load: such as the ``load_verify_locations`` of an ``ssl.SSLContext``; takes ``cafile`` or
+            ``cadata``, and raises ssl.SSLError or ValueError.
+        cafile: PEM.
+        capath: made by ``openssl rehash``.
+        cadata: PEM or DER.
+        crls: True: a CA file may also contain nothing but CRLs.
+
     Raises:
         ConfigError: one of them is unusable.  A single broken block makes a file unusable.
+        TypeError: one of them is of the wrong type.
     """
     if cafile is not None:
         text = _read_text("CA file", cafile)
-        if not _CERTIFICATE.search(text):
+        if not _CERTIFICATE.search(text) and not (crls and _CRL in text):
             raise ConfigError(f"CA file {cafile}: {_NO_CERTIFICATE}")
-        _load_file(anchors, cafile)
+        _load_file(load, cafile)
     if capath is not None:
         for path in hashed_files(capath):
-            _load_file(anchors, path)
+            _load_file(load, path)
     if cadata is not None:
-        if isinstance(cadata, bytes) and b"-----BEGIN " in cadata:
-            raise ConfigError("cadata: bytes are DER; decode PEM to str")
-        if isinstance(cadata, str) and "-----BEGIN " not in cadata:
-            raise ConfigError("cadata: no PEM certificate found; for a file give cafile=")
         try:
-            anchors.load_verify_locations(cadata=cadata)
+            load(cadata=_pem_or_der("cadata", cadata))
         except (ssl.SSLError, ValueError) as error:
-            raise ConfigError(f"cadata: {_words(error)}") from error
+            prefix = "" if isinstance(error, ConfigError) else "cadata: "
+            raise ConfigError(f"{prefix}{_words(error)}") from error
 
 
-def _load_file(anchors: Anchors, path: StrPath) -> None:
+def _pem_or_der(what: str, data: CAData) -> str | bytes:
+    """Return PEM as a str, DER as bytes, as ``ssl`` wants them."""
+    if isinstance(data, str):
+        text = data
+    elif isinstance(data, bytes | bytearray | memoryview):
+        if PEM_MARK not in bytes(data):
+            return bytes(data)
+        text = bytes(data).decode("latin-1")
+    else:
+        raise TypeError(f"{what} must be PEM or DER, as str or bytes, not {type(data).__name__}")
+    if PEM_MARK.decode() not in text:
+        raise ConfigError(f"{what}: no PEM certificate found; for a file give cafile=")
+    return text.encode("ascii", "replace").decode()  # comments need not be ASCII
+
+
+def _load_file(load: Callable[..., None], path: StrPath) -> None:
     try:
-        anchors.load_verify_locations(cafile=path)
+        load(cafile=path)
     except (ssl.SSLError, ValueError) as error:
         problem = _broken_certificate(_read_text("CA file", path)) or _words(error)
         raise ConfigError(f"CA file {path}: {problem}") from error

@@ -59,7 +59,7 @@ class Peer(Verdict):
         Decide by ``trust`` and ``names``, or by a fingerprint that you know.  With
         ``client_certs="ask"``, the presence of a certificate proves nothing.
 
-    It has the attributes of :class:`Verdict`, and these:
+    It has the attributes of :class:`Verdict`, and these (``chain`` is not for JSON):
 
     Attributes:
         chain: DER certificates as the client sent them, leaf first.  After resumption by a
@@ -102,7 +102,7 @@ class Peer(Verdict):
         """
         name = f" to {self.server_name}" if self.server_name else ""
         text = (
-            f"{self.trust.value} TLS connection established from "
+            f"{self.trust} TLS connection established from "
             f"{printable(client.lower())}{name}: {self.protocol} with cipher {self.cipher} "
             f"({self.cipher_bits}/{self.cipher_algorithm_bits} bits)"
         )

@@ -15,8 +15,9 @@ __all__ = [
     "TrustServerCcerts",
     "check_effect_without_anchors",
     "check_settings",
+    "warn_of_anchors",
     "warn_of_many_anchors",
-    "warn_of_public_anchors",
+    "warn_of_system_cas",
 ]
 
 ClientCerts = Literal["ask", "optional", "require"]
@@ -75,19 +76,30 @@ def warn_of_many_anchors(trust_server_ccerts: object, anchors: int, *, stackleve
         )
 
 
-def warn_of_public_anchors(
+def warn_of_anchors(
     trust_server_ccerts: object, context: ssl.SSLContext, *, stacklevel: int
 ) -> None:
-    """Warn, likewise, of a trusted CA that the system trusts as well: it certifies everybody."""
+    """Warn, likewise, of too many CAs, else of one that the system trusts, too."""
     if trust_server_ccerts is not True:
         return
-    if context.cert_store_stats()["x509"] > _CLIQUE_SIZE:  # which is warned of already
+    anchors = context.cert_store_stats()["x509"]
+    if anchors > _CLIQUE_SIZE:
+        warn_of_many_anchors(trust_server_ccerts, anchors, stacklevel=stacklevel + 1)
         return
     for name in public_cas(context)[:1]:
-        warnings.warn(
-            f"trust_server_ccerts with {name}, which is among the system's CAs: it certifies every "
-            "host on the Internet, and each of them is Trusted.  Check names, by Peer.matches() or "
-            "a NameTable",
-            PublicCAWarning,
-            stacklevel=stacklevel,
-        )
+        _warn_of_public_ca(f"{name}, which is among the system's CAs: it certifies", stacklevel)
+
+
+def warn_of_system_cas(trust_server_ccerts: object, *, stacklevel: int) -> None:
+    """Warn, likewise, that all of the system's CAs are trusted."""
+    if trust_server_ccerts is True:
+        _warn_of_public_ca("the system's CAs: they certify", stacklevel)
+
+
+def _warn_of_public_ca(subject_and_verb: str, stacklevel: int) -> None:
+    warnings.warn(
+        f"trust_server_ccerts with {subject_and_verb} every host on the Internet, and each of them "
+        "is Trusted.  Check names, by Peer.matches() or a NameTable",
+        PublicCAWarning,
+        stacklevel=stacklevel + 1,
+    )

@@ -1,50 +1,29 @@
-"""For aiosmtpd: identify the client of each session, and decide what it may do.
+"""Hooks that identify each client, and decide what it may do.
 
 The texts of logs and replies, and the order of checks, are those of Postfix's smtpd(8).
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
-import re
-import uuid
 from typing import TYPE_CHECKING, Any, cast
 
-try:
-    from aiosmtpd.smtp import MISSING
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"ccert.aiosmtpd needs {error.name}: pip install 'ccert[aiosmtpd]'", name=error.name
-    ) from error
+from aiosmtpd.smtp import MISSING
 
+from ccert.aiosmtpd.session import attributes, client_name, log_decision, sender
 from ccert.errors import CcertError
 from ccert.postfix.log_lines import log_peer
 from ccert.postfix.restrictions import Restrictions
-from ccert.text import printable
 from ccert.tls.peer import peer
-from ccert.verdict import Trust
 
 if TYPE_CHECKING:
     from aiosmtpd.smtp import SMTP
-    from aiosmtpd.smtp import Envelope as _Envelope
-    from aiosmtpd.smtp import Session as _Session
 
+    from ccert.aiosmtpd.session import Envelope, Session
     from ccert.postfix.access_table import AccessTable
     from ccert.postfix.name_table import NameTable
     from ccert.postfix.policy import PolicyService
-    from ccert.tls.peer import Peer
-
-    class Session(_Session):
-        """aiosmtpd's Session with the attribute that the mixin adds."""
-
-        ccert: Peer | None
-
-    class Envelope(_Envelope):
-        """aiosmtpd's Envelope, likewise."""
-
-        ccert_headers: list[str]
-        ccert_instance: str  # identifies the message to policy services
-
 
 __all__ = ["CcertMixin"]
 
@@ -53,6 +32,10 @@ _log = logging.getLogger("ccert")
 _NOT_SECURE = "554 5.7.0 Command refused due to lack of security"  # RFC 3207, section 4.1
 _UNKNOWN = "421 4.3.0 Cannot tell who you are; try again later"
 _NO_TLS = "530 5.7.0 Must issue a STARTTLS command first"  # section 4
+
+
+_HOOKS = ("__init__", *(f"handle_{word}" for word in ("STARTTLS", "EHLO", "HELO", "MAIL", "RCPT")))
+_OLD_EHLO = 4  # arguments of a hook as it was before aiosmtpd 1.3
 
 
 class CcertMixin:
@@ -80,7 +63,21 @@ class CcertMixin:
         relay_clientnames: a table of hosts that may send.  With this or the one above, clients that
             are in neither, and that nobody else permits, may not.
         policy_service: the policy service, consulted last.
+
+    Raises:
+        ConfigError: ``check_ccert_access`` is no table of actions.
+        TypeError: an argument is of the wrong type or unknown, or, when a class is defined, another
+            base with hooks stands before this one.
     """
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in cls.__mro__[: cls.__mro__.index(CcertMixin)]:
+            if not issubclass(base, CcertMixin) and any(hook in vars(base) for hook in _HOOKS):
+                raise TypeError(
+                    f"class {cls.__name__}: CcertMixin must stand before {base.__name__}, as in "
+                    f"class {cls.__name__}(CcertMixin, {base.__name__})"
+                )
 
     def __init__(
         self,
@@ -92,6 +89,11 @@ class CcertMixin:
         policy_service: PolicyService | None = None,
         **kwargs: Any,  # noqa: ANN401 - likewise
     ) -> None:
+        if (args or kwargs) and getattr(super().__init__, "__objclass__", None) is object:
+            raise TypeError(
+                f"{type(self).__name__}() got unexpected arguments: "
+                f"{', '.join([*map(repr, args), *kwargs])}"
+            )
         super().__init__(*args, **kwargs)
         self._require_trusted = require_trusted
         self._restrictions = Restrictions(
@@ -104,7 +106,7 @@ class CcertMixin:
     def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: N802
         """Check the client after its handshake; False: it may only QUIT."""
         if self._meet(server, session) and self._lacks_trust(session):
-            _log_decision("reject", session, "STARTTLS", _NOT_SECURE)
+            log_decision("reject", session, "STARTTLS", _NOT_SECURE)
             return False
         hook = getattr(super(), "handle_STARTTLS", None)
         return hook is None or bool(hook(server, session, envelope))
@@ -120,14 +122,17 @@ class CcertMixin:
         """Check the client if the connection began with TLS."""
         if not self._meet(server, session):
             return [_UNKNOWN]
-        if session.ccert and self._lacks_trust(session):
-            _log_decision("reject", session, "EHLO", _NOT_SECURE, helo=hostname)
+        if session.ccert is not None and self._lacks_trust(session):
+            log_decision("reject", session, "EHLO", _NOT_SECURE, helo=hostname)
             return [_NOT_SECURE]
-        answer = await self._inherited("EHLO", server, session, envelope, hostname, responses)
-        if answer is not MISSING:
-            return cast("list[str]", answer)
-        session.host_name = hostname
-        return responses
+        hook = getattr(super(), "handle_EHLO", None)
+        if hook is None:
+            session.host_name = hostname
+            return responses
+        arguments = (server, session, envelope, hostname)
+        if len(inspect.signature(hook).parameters) == _OLD_EHLO:  # it returns the last line
+            return [*responses[:-1], cast("str", await hook(*arguments))]
+        return cast("list[str]", await hook(*arguments, responses))
 
     async def handle_HELO(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str
@@ -135,8 +140,8 @@ class CcertMixin:
         """Check the client if the connection began with TLS."""
         if not self._meet(server, session):
             return _UNKNOWN
-        if session.ccert and self._lacks_trust(session):
-            _log_decision("reject", session, "HELO", _NOT_SECURE, helo=hostname)
+        if session.ccert is not None and self._lacks_trust(session):
+            log_decision("reject", session, "HELO", _NOT_SECURE, helo=hostname)
             return _NOT_SECURE
         answer = await self._inherited("HELO", server, session, envelope, hostname)
         if answer is not MISSING:
@@ -149,34 +154,34 @@ class CcertMixin:
     ) -> str:
         """Refuse the sender if the client must be trusted but is not."""
         if self._lacks_trust(session):
-            reply = _NOT_SECURE if session.ccert else _NO_TLS
-            _log_decision("reject", session, "MAIL", reply, **{"from": sender(address)})
+            reply = _NO_TLS if session.ccert is None else _NOT_SECURE
+            log_decision("reject", session, "MAIL", reply, **{"from": sender(address)})
             return reply
         answer = await self._inherited("MAIL", server, session, envelope, address, options)
         if answer is not MISSING:
             return cast("str", answer)
         envelope.mail_from = address
         envelope.mail_options.extend(options)
-        return "250 OK"
+        return "250 2.1.0 Ok"
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Refuse the recipient if a table or the policy service does."""
         action, headers, rule = await self._restrictions.decide(
-            session.ccert, client_name(session), _attributes(server, session, envelope, address)
+            session.ccert, client_name(session), attributes(server, session, envelope, address)
         )
         ends = {"from": sender(envelope.mail_from), "to": address}
         if action.verb == "refuse":
-            _log_decision("reject", session, "RCPT", action.text, **ends)
+            log_decision("reject", session, "RCPT", action.text, **ends)
             return action.text
         if rule:
-            _log_decision("permit", session, "RCPT", rule, **ends)
+            log_decision("permit", session, "RCPT", rule, **ends)
         answer = await self._inherited("RCPT", server, session, envelope, address, options)
         if answer is MISSING:
             envelope.rcpt_tos.append(address)
             envelope.rcpt_options.extend(options)
-            answer = "250 OK"
+            answer = "250 2.1.5 Ok"
         if cast("str", answer).startswith("250"):
             vars(envelope).setdefault("ccert_headers", []).extend(headers)
         return cast("str", answer)
@@ -211,63 +216,4 @@ class CcertMixin:
         return True
 
     def _lacks_trust(self, session: Session) -> bool:
-        trusted = session.ccert is not None and session.ccert.trust is Trust.TRUSTED
-        return self._require_trusted and not trusted
-
-
-def client_name(session: Session) -> str:
-    """Name the client as Postfix does without a name lookup: "unknown[192.0.2.1]"."""
-    return f"unknown[{session.peer[0]}]" if session.peer else "unknown"
-
-
-def sender(mail_from: str | None) -> str:
-    """Return the sender of an envelope; the null sender, "<>" in aiosmtpd, becomes ""."""
-    return "" if mail_from is None or mail_from == "<>" else mail_from
-
-
-def _log_decision(
-    decision: str,
-    session: Session,
-    command: str,
-    why: str,
-    *,
-    helo: str | None = None,
-    **ends: str,
-) -> None:
-    """Log a refusal as Postfix does; ``ends``: the sender and the recipient, if known."""
-    _log.info(
-        "%s: %s from %s: %s; %sproto=%s helo=<%s>",
-        decision,
-        command,
-        client_name(session),
-        printable(why),
-        "".join(f"{end}=<{printable(address)}> " for end, address in ends.items()),
-        _protocol(session),
-        printable(helo or session.host_name or ""),
-    )
-
-
-def _protocol(session: Session) -> str:
-    return "ESMTP" if session.extended_smtp else "SMTP"
-
-
-def _attributes(
-    server: SMTP, session: Session, envelope: Envelope, recipient: str
-) -> dict[str, str | int]:
-    """Return the attributes for a policy service."""
-    transport: Any = server.transport
-    known: dict[str, str | int] = {
-        "protocol_name": _protocol(session),
-        "helo_name": session.host_name or "",
-        "sender": sender(envelope.mail_from),
-        "recipient": recipient,
-        "instance": vars(envelope).setdefault("ccert_instance", uuid.uuid4().hex),
-    }
-    ends = {"client": session.peer, "server": transport.get_extra_info("sockname")}
-    for end, address in ends.items():
-        if isinstance(address, tuple):
-            known |= {f"{end}_address": str(address[0]), f"{end}_port": address[1]}
-    for option in envelope.mail_options:
-        if size := re.fullmatch(r"SIZE=(\d{1,18})", option, re.ASCII):
-            known["size"] = size[1]
-    return known
+        return self._require_trusted and not session.ccert
