@@ -46,9 +46,10 @@ class _Delivery:
         hostname: str,
         responses: list[str],
     ) -> list[str]:
-        """Do not offer AUTH, which is not supported."""
+        """Offer enhanced status codes (RFC 2034), but not AUTH, which is not supported."""
         session.host_name = hostname
-        return [line for line in responses if not line.startswith("250-AUTH")]
+        *first, last = [line for line in responses if not line.startswith("250-AUTH")]
+        return [*first, "250-ENHANCEDSTATUSCODES", last]
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Deliver; 250 means that the message is on disk."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from aiosmtpd import smtp
@@ -38,6 +39,13 @@ _JUNK_LIMIT = 100  # Postfix: smtpd_junk_command_limit
 _ERROR_LIMIT = 20  # Postfix: smtpd_hard_error_limit
 _RECIPIENT_LIMIT = 1000  # Postfix: smtpd_recipient_limit
 _OVERSHOOT_LIMIT = 1000  # Postfix: smtpd_recipient_overshoot_limit
+
+# RFC 3463, for those of aiosmtpd's replies that lack a code; others get X.0.0
+_STATUS = {
+    "451": "4.3.0", "500": "5.5.2", "501": "5.5.4", "502": "5.5.1", "503": "5.5.1",
+    "530": "5.7.0", "552": "5.3.4", "554": "5.7.0", "555": "5.5.4",
+}  # fmt: skip
+_WITHOUT_STATUS = re.compile(r"(?!220)[245]\d\d (?!\d\.\d{1,3}\.\d{1,3} )")  # 220: the greeting
 
 
 class Envelope(smtp.Envelope):
@@ -98,6 +106,7 @@ class SMTP(Ending):
         self._starttls_timeout = config.smtpd_starttls_timeout
         self.command_size_limits = _Sizes(MAIL=512 + 26 + 17)  # RFC 1870, 3; RFC 6152, 2
         self._junk = self._errors = self._overshoot = 0
+        self._greeting = False  # answering HELO or EHLO
         del self._smtp_methods["AUTH"]
         for name in _JUNK:
             self._smtp_methods[name] = self._counted(self._smtp_methods[name])
@@ -116,8 +125,10 @@ class SMTP(Ending):
         return counted
 
     async def push(self, status: str | bytes) -> None:
-        """Send a reply as one line, whatever text it quotes."""
+        """Send a reply as one line, whatever text it quotes, with an enhanced status code."""
         text = status.decode("latin-1") if isinstance(status, bytes) else status
+        if _WITHOUT_STATUS.match(text) and not self._greeting:
+            text = f"{text[:3]} {_STATUS.get(text[:3], f'{text[0]}.0.0')} {text[4:]}"
         self._errors += text.startswith(("4", "5"))
         await super().push("".join(c if c.isascii() and c.isprintable() else "?" for c in text))
         await asyncio.sleep(0)  # a client that pipelines must not block other sessions
@@ -134,6 +145,24 @@ class SMTP(Ending):
     def _create_envelope(self) -> Envelope:
         return Envelope()
 
+    @smtp.syntax("EHLO hostname")
+    async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802
+        """Answer without enhanced status codes (RFC 2034, section 4)."""
+        await self._greet(super().smtp_EHLO(hostname))
+
+    @smtp.syntax("HELO hostname")
+    async def smtp_HELO(self, hostname: str) -> None:  # noqa: N802
+        """Likewise."""
+        await self._greet(super().smtp_HELO(hostname))
+
+    async def _greet(self, answering: Awaitable[None]) -> None:
+        self._greeting = True
+        try:
+            await answering
+        finally:
+            self._greeting = False
+
+    @smtp.syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
     async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
         """Add a recipient, up to a limit; "<>" is valid only as a sender.
 
@@ -150,6 +179,7 @@ class SMTP(Ending):
             return
         await super().smtp_RCPT(arg)
 
+    @smtp.syntax("STARTTLS", when="tls_context")
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
         """Do the handshake, with a timeout and the current context; otherwise as in aiosmtpd."""
         if arg:
@@ -169,6 +199,7 @@ class SMTP(Ending):
         if not await tls.shake_hands(client_name(self.session)) or self.session.ssl is None:
             raise smtp.TLSSetupException  # failed, or aborted
 
+    @smtp.syntax("DATA")
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         """Receive a message into a file, and let the handler deliver it."""
         if await self.check_helo_needed():
