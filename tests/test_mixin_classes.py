@@ -50,6 +50,30 @@ def test_order_of_bases(base):
         type("Deeper", (other, right), {})
 
 
+@pytest.mark.parametrize(
+    "hook",
+    ["__init__", "handle_STARTTLS", "handle_EHLO", "handle_HELO", "handle_MAIL", "handle_RCPT"],
+)
+def test_a_hook_that_does_not_call_super(hook):
+    """Nobody would be checked: that is an error when the class is defined, not an open relay."""
+
+    def replaced(self, *args) -> str:
+        del self, args
+        return "250 OK"
+
+    with pytest.raises(TypeError, match=rf"class H: {hook}\(\) must call super\(\)"):
+        type("H", (CcertMixin,), {hook: replaced})
+
+    class Right(CcertMixin):
+        async def handle_RCPT(self, *args):  # noqa: N802
+            return await super().handle_RCPT(*args)
+
+        async def handle_MAIL(self, *args):  # noqa: N802
+            return await CcertMixin.handle_MAIL(self, *args)
+
+    assert Right()
+
+
 def test_unknown_arguments(tmp_path):
     """They are named, whether the next base takes any or not."""
 
@@ -66,6 +90,9 @@ def test_unknown_arguments(tmp_path):
     with pytest.raises(TypeError, match="require_trust"):
         InFront(tmp_path / "maildir", require_trust=True)
     assert InFront(tmp_path / "maildir", require_trusted=True)
+    for value in ("no", 1, None):
+        with pytest.raises(TypeError, match="require_trusted must be True or False"):
+            Alone(require_trusted=value)
 
 
 def test_a_path_for_a_table():

@@ -1,6 +1,7 @@
 """One libssl for both, or a clear refusal; and a public surface that changes on purpose only."""
 
 import re
+import subprocess
 
 import pytest
 from programs import ROOT, run_python
@@ -8,6 +9,7 @@ from programs import ROOT, run_python
 import ccert
 from ccert import _openssl
 from ccert._ffi import lib
+from ccert.x509_errors import X509VErr
 
 
 def test_public_names():
@@ -93,3 +95,15 @@ def test_missing_library_is_explained(another_libssl):
     done = run_python("import ccert", PYTHONPATH=str(another_libssl))
     assert "UnsupportedRuntime: ccert's extension does not load: libssl.so.Z" in done.stderr
     assert "pip install --force-reinstall" in done.stderr
+
+
+def test_verification_errors_are_openssls():
+    """Names and numbers are those of x509_vfy.h."""
+    header = subprocess.run(
+        ["gcc", "-E", "-dM", "-"],
+        input="#include <openssl/x509_vfy.h>\n",
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    defined = dict(re.findall(r"#define X509_V_ERR_(\w+)\s+(\d+)", header))
+    for error in X509VErr:
+        assert int(defined[error.name]) == error, error

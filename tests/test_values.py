@@ -10,6 +10,7 @@ import pki
 import pytest
 
 import ccert
+import ccert.postfix
 from ccert import Trust
 
 
@@ -55,3 +56,35 @@ def test_verdict_is_json(verifier, clique):
         assert (fields["trust"], fields["would_be"]["trust"]) == (verdict.trust, "Trusted")
         assert pickle.loads(pickle.dumps(verdict)) == copy.copy(verdict) == verdict
         assert pickle.loads(pickle.dumps(verdict)).would_be == verdict.would_be
+
+
+def test_no_key_in_a_message(host, clique):
+    """PEM in the place of a path may be a private key: no message repeats it."""
+    pem = host.keyfile.read_text()
+    calls = [
+        lambda: ccert.ServerContext(pem),
+        lambda: ccert.ServerContext(host.certfile, pem),
+        lambda: ccert.ServerContext(host.certfile, host.keyfile, cafile=pem),
+        lambda: ccert.ChainVerifier(cafile=pem),
+        lambda: ccert.ChainVerifier(cadata=pem),
+        lambda: ccert.ChainVerifier(cadata=clique.root.pem).verify(pem),
+        lambda: ccert.ChainVerifier(cadata=clique.root.pem).verify([pem]),
+        lambda: ccert.ServerContext(host.certfile, host.keyfile, capath=pem),
+    ]
+    for call in calls:
+        with pytest.raises(ccert.ConfigError) as caught:
+            call()
+        assert pem.splitlines()[1] not in str(caught.value)
+
+
+def test_types_of_arguments(verifier, clique):
+    """What is no name and no path is a TypeError in words."""
+    verdict = verifier.verify([clique.leaf().sent[0].der])
+    for name in (b"mx.example", ["mx.example"], None):
+        with pytest.raises(TypeError, match="a host name must be a str"):
+            verdict.matches(name)
+    for table in (ccert.NameTable, ccert.AccessTable):
+        with pytest.raises(TypeError, match="table: must be a path, not list"):
+            table(["mx.example"])
+    with pytest.raises(TypeError, match="endpoint must be a str"):
+        ccert.postfix.PolicyService(5)

@@ -4,6 +4,9 @@ Public CAs no longer issue certificates for TLS clients.  If a client's certific
 but not clientAuth in its extended key usage, ccert lets a server that uses Python's ``ssl`` verify
 it as a server's certificate, in C, inside the handshake.
 
+See also ``help(ccert.aiosmtpd)`` for aiosmtpd's servers and ``help(ccert.postfix)`` for tables,
+actions and policy services.
+
 .. warning::
     This is off by default.  It is for a small clique with a few chosen CAs.  Read the README before
     you turn it on.

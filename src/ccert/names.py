@@ -25,7 +25,10 @@ def host_name(text: str) -> str:
 
     Raises:
         ValueError: it is not a host name; the message says why.
+        TypeError: it is no str.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"a host name must be a str, not {type(text).__name__}")
     if not text.isascii():
         raise ValueError(f"{text!r} is not ASCII: write the name as A-labels (xn--...)")
     name = text.lower().removesuffix(".")

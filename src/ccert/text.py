@@ -1,6 +1,8 @@
 """Untrusted text: as one printable line, as xtext."""
 
-__all__ = ["printable", "xtext"]
+import re
+
+__all__ = ["printable", "printable_ascii", "xtext"]
 
 
 def printable(text: str) -> str:
@@ -12,6 +14,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def printable_ascii(text: str, *, also: str = "") -> str:
+    """Replace each character that is not printable ASCII, or is in ``also``, with "?"."""
+    return re.sub(f"[^ -~]{f'|[{re.escape(also)}]' if also else ''}", "?", text)
 
 
 def xtext(text: str) -> str:

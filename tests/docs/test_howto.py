@@ -1,6 +1,7 @@
 """The programs and configurations of the how-to pages do what the pages say."""
 
 import contextlib
+import json
 import re
 import socket
 import subprocess
@@ -171,3 +172,15 @@ def test_unit(tmp_path):
     except FileNotFoundError:
         return
     assert str(path.name) not in done.stderr
+
+
+def test_batch(files, clique, capsys):
+    """The chain that is not trusted is printed as JSON, then the counts."""
+    (files / "peers").mkdir()
+    for name, usage in (("good", pki.SERVER), ("bad", pki.EMAIL)):
+        chain = b"".join(c.pem for c in clique.leaf(eku=[usage]).sent)
+        (files / "peers" / f"{name}.pem").write_bytes(chain)
+    exec(block("docs/howto/check.md", "batch"), {})
+    refused, counts = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (refused["file"], refused["error_code"]) == ("bad.pem", 26)
+    assert counts == {"Trusted": 1, "Untrusted": 1}

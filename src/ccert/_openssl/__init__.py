@@ -1,7 +1,7 @@
 """The only package that calls the C library: it turns each C result into a value or an exception.
 
-It may import only the modules that all packages use (errors, names, text, verdict).  ``ccert.tls``
-may import it, and code that needs a certificate decoded.
+It may import only the modules that all packages use (errors, names, text, verdict,
+x509_errors).  ``ccert.tls`` may import it, and code that needs a certificate decoded.
 """
 
 from ccert._openssl.certificate import (

@@ -51,8 +51,8 @@ class CcertMixin:
 
     At RCPT, ``check_ccert_access``, ``relay_clientcerts``, ``relay_clientnames`` and
     ``policy_service`` are consulted in this order, until one permits or refuses.  The headers of
-    PREPEND actions are in ``envelope.ccert_headers``; the code that delivers the message must put
-    them on top.
+    PREPEND actions are in ``envelope.ccert_headers``, a list of str without line ends; the code
+    that delivers the message (``handle_DATA``) must put them on top.
 
     Args:
         require_trusted: refuse mail from clients that are not TRUSTED, as in RFC 3207, section 4.1:
@@ -66,12 +66,14 @@ class CcertMixin:
 
     Raises:
         ConfigError: ``check_ccert_access`` is no table of actions.
-        TypeError: an argument is of the wrong type or unknown, or, when a class is defined, another
-            base with hooks stands before this one.
+        TypeError: an argument is of the wrong type or unknown.  When a class is defined: another
+            base with hooks stands before this one, or a hook does not call ``super()``'s.
     """
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
+        for name in _HOOKS:
+            _check_calls_super(cls, name)
         for base in cls.__mro__[: cls.__mro__.index(CcertMixin)]:
             if not issubclass(base, CcertMixin) and any(hook in vars(base) for hook in _HOOKS):
                 raise TypeError(
@@ -95,6 +97,8 @@ class CcertMixin:
                 f"{', '.join([*map(repr, args), *kwargs])}"
             )
         super().__init__(*args, **kwargs)
+        if not isinstance(require_trusted, bool):
+            raise TypeError(f"require_trusted must be True or False, not {require_trusted!r}")
         self._require_trusted = require_trusted
         self._restrictions = Restrictions(
             check_ccert_access=check_ccert_access,
@@ -217,3 +221,13 @@ class CcertMixin:
 
     def _lacks_trust(self, session: Session) -> bool:
         return self._require_trusted and not session.ccert
+
+
+def _check_calls_super(cls: type, name: str) -> None:
+    """Raise TypeError if a class replaces a method of the mixin, so that nothing is checked."""
+    method = vars(cls).get(name)
+    code = getattr(inspect.unwrap(method), "__code__", None) if callable(method) else None
+    if code is not None and not {"super", "CcertMixin"} & {*code.co_names, *code.co_freevars}:
+        raise TypeError(
+            f"class {cls.__name__}: {name}() must call super().{name}(), or clients are not checked"
+        )

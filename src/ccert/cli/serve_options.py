@@ -30,7 +30,7 @@ Examples:
   Take mail from partners only, known by their public keys; no CA is needed:
     ccert serve --listen 0.0.0.0:25 --cert mx.pem --maildir /var/mail/in --relay-clientcerts keys
   The same from a file, with two processes:
-    ccert serve --config /etc/ccert/main.cf --workers 2
+    ccert serve --config /etc/ccert/ccert.cf --workers 2
 """
 
 

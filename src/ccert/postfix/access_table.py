@@ -57,10 +57,11 @@ class AccessTable(TextTable["Mapping[str, _Entry]"]):
     Args:
         path: the file.
         search_order: which fingerprints of a client to look up, in this order; the first match
-            counts: "pubkey_fingerprint", "cert_fingerprint".  The default is the order of
-            relay_clientcerts; Postfix's check_ccert_access tries the certificate first.
+            counts, see also :meth:`lookup`: "pubkey_fingerprint", "cert_fingerprint".  The default
+            is the order of relay_clientcerts; Postfix's check_ccert_access tries the certificate
+            first.
         actions: True: right-hand sides must be actions that :func:`ccert.postfix.parse_action`
-            supports.  False: right-hand sides are ignored, as in relay_clientcerts.
+            supports.  False: they may be anything, as in relay_clientcerts; the log shows them.
 
     Raises:
         ConfigError: ``search_order`` is empty or has an unknown name; or see :meth:`reload`.

@@ -11,7 +11,7 @@ import re
 from typing import Literal
 
 from ccert.errors import ConfigError
-from ccert.text import printable
+from ccert.text import printable, printable_ascii
 
 __all__ = ["Action", "parse_action"]
 
@@ -87,7 +87,7 @@ def _refusal(code: str, text: str, reason: str) -> Action:
         detail = status[1]
         text = text[status.end() :]
     line = re.sub(r"\s", " ", f"{code} {code[0]}{detail} {text or reason}")  # code wins
-    return Action("refuse", re.sub(r"[^ -~]", "?", line)[:_REPLY_OCTETS])
+    return Action("refuse", printable_ascii(line)[:_REPLY_OCTETS])
 
 
 def _prepend(header: str) -> Action:

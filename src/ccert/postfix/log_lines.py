@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ccert.text import printable
 from ccert.verdict import Trust
+from ccert.x509_errors import X509VErr
 
 if TYPE_CHECKING:
     from ccert.tls.peer import Peer
@@ -23,25 +24,24 @@ _log = logging.getLogger("ccert")
 
 _MOST_NAMES = 10  # in a line of the log
 
-# by X509_V_ERR_*, where Postfix has words of its own
-_WORDS = {
-    9: "{purpose} certificate verification failed for {client}: certificate not yet valid",
-    10: "{purpose} certificate verification failed for {client}: certificate has expired",
-    13: "{purpose} certificate verification failed for {client}: certificate not yet valid",
-    14: "{purpose} certificate verification failed for {client}: certificate has expired",
-    18: "certificate verification failed for {client}: self-signed certificate",
-    19: "certificate verification failed for {client}: untrusted issuer {issuer}",
-    20: "certificate verification failed for {client}: untrusted issuer {issuer}",
-    22: (
-        "certificate verification failed for {client}: certificate chain longer than limit({limit})"
-    ),
-    26: (
-        "certificate verification failed for {client}: "
-        "not designated for use as a {purpose} certificate"
-    ),
-    27: "certificate verification failed for {client}: not trusted by local or TLSA policy",
+# where Postfix has words of its own
+_FAILED = "certificate verification failed for {client}: "
+_NOT_YET_VALID = "{purpose} " + _FAILED + "certificate not yet valid"
+_HAS_EXPIRED = "{purpose} " + _FAILED + "certificate has expired"
+_UNTRUSTED_ISSUER = _FAILED + "untrusted issuer {issuer}"
+_WORDS: dict[int, str] = {
+    X509VErr.CERT_NOT_YET_VALID: _NOT_YET_VALID,
+    X509VErr.CERT_HAS_EXPIRED: _HAS_EXPIRED,
+    X509VErr.ERROR_IN_CERT_NOT_BEFORE_FIELD: _NOT_YET_VALID,
+    X509VErr.ERROR_IN_CERT_NOT_AFTER_FIELD: _HAS_EXPIRED,
+    X509VErr.DEPTH_ZERO_SELF_SIGNED_CERT: _FAILED + "self-signed certificate",
+    X509VErr.SELF_SIGNED_CERT_IN_CHAIN: _UNTRUSTED_ISSUER,
+    X509VErr.UNABLE_TO_GET_ISSUER_CERT_LOCALLY: _UNTRUSTED_ISSUER,
+    X509VErr.CERT_CHAIN_TOO_LONG: _FAILED + "certificate chain longer than limit({limit})",
+    X509VErr.INVALID_PURPOSE: _FAILED + "not designated for use as a {purpose} certificate",
+    X509VErr.CERT_UNTRUSTED: _FAILED + "not trusted by local or TLSA policy",
 }
-_OTHERS = "{purpose} certificate verification failed for {client}: num={code}:{error}"
+_OTHERS = "{purpose} " + _FAILED + "num={code}:{error}"
 
 
 def log_peer(peer: Peer, client: str) -> None:

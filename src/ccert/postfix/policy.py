@@ -90,6 +90,7 @@ class PolicyService:
 
     Raises:
         ConfigError: an argument is unusable.
+        TypeError: ``endpoint`` is no str.
 
     Source: postconf(5), smtpd_policy_service_*.
     """
@@ -203,6 +204,8 @@ def access_request(*, peer: Peer | None, **attributes: str | int) -> dict[str, s
 
 
 def _address(endpoint: str) -> Address:
+    if not isinstance(endpoint, str):
+        raise TypeError(f"endpoint must be a str, not {type(endpoint).__name__}")
     if match := re.fullmatch(r"unix:([^\0]+)", endpoint):
         if len(os.fsencode(match[1])) > _PATH_OCTETS:
             raise ConfigError(f"policy service {endpoint}: path longer than {_PATH_OCTETS} octets")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ccert.errors import ConfigError
@@ -12,7 +11,7 @@ from ccert.postfix.access_table import AccessTable
 from ccert.postfix.actions import Action, parse_action
 from ccert.postfix.name_table import NameTable
 from ccert.postfix.policy import PolicyService, access_request
-from ccert.text import printable
+from ccert.text import printable, printable_ascii
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,7 +27,7 @@ class Decision(NamedTuple):
     """What is decided about a recipient.
 
     Attributes:
-        action: "permit" or "refuse".
+        action: whose verb is "permit" or "refuse".
         headers: to prepend to the message.
         rule: which restriction decided, and by what: "relay_clientnames: mx.partner.example"; ""
             if none did.
@@ -105,7 +104,7 @@ class Restrictions:
                 _log.info("%s: %s", client, action.text)
         if self._relay_clientcerts is None and self._relay_clientnames is None:
             return Decision(Action("permit"), headers, "")
-        recipient = re.sub(r"[^ -~]", "?", str(attributes["recipient"]))
+        recipient = printable_ascii(str(attributes["recipient"]))
         denied = Action("refuse", f"554 5.7.1 <{recipient}>: Relay access denied")
         return Decision(denied, headers, "")
 

@@ -56,6 +56,8 @@ class TextTable(ABC, Generic[_T]):
     _kind: str  # of table, for messages
 
     def __init__(self, path: StrPath) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"{self._kind}: must be a path, not {type(path).__name__}")
         self._path = path
         self._signature: object = None  # of the file when last read
         self._content: _T | None = None  # the last usable one; always replaced as a whole
@@ -153,7 +155,7 @@ def _split(line: str) -> tuple[str, str]:
     key, *rest = re.split(f"[{BLANKS}]", line, maxsplit=1)
     value = "".join(rest).strip(BLANKS)
     if not value:
-        raise ConfigError("no right-hand side")
+        raise ConfigError("no right-hand side: write something after the key, such as OK")
     return key, value
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ccert.errors import ConfigError
 from ccert.server.config_values import (
@@ -39,9 +39,10 @@ def _parameter(convert: Callable[[str], Any], *, default: Any) -> Any:  # noqa: 
 class Config:
     """The parameters by name, Postfix's where it has one: see postconf(5).
 
+    Postfix does not have ``listen``, ``tls_listen``, ``maildir``, ``workers``,
+    ``shutdown_timeout``, ``allow_system_cas``, ``require_trusted`` and ``relay_clientnames``.
     ``check_ccert_access`` and ``check_policy_service`` are words of its
-    ``smtpd_recipient_restrictions``; ours alone are the first group, ``allow_system_cas``,
-    ``require_trusted`` and ``relay_clientnames``.
+    ``smtpd_recipient_restrictions``.
     """
 
     listen: tuple[Endpoint, ...] = _parameter(endpoints, default=())
@@ -77,6 +78,15 @@ class Config:
     smtpd_policy_service_default_action: str = _parameter(
         text, default="451 4.3.5 Server configuration problem"
     )
+
+
+class _Rule(NamedTuple):
+    """A parameter, whether it has no effect, why, and because of which other parameter."""
+
+    parameter: str
+    is_broken: object
+    problem: str
+    because: str
 
 
 _PARAMETERS = {field.name: field for field in dataclasses.fields(Config)}
@@ -146,7 +156,7 @@ def _contradictions(config: Config, given: dict[str, Assignment]) -> Iterable[st
     unasked = "is in vain where no certificate is asked for"
     no_cas = "refuses everybody without a trusted CA: give smtpd_tls_CAfile"
     no_service = "is in vain without check_policy_service"
-    rules = (  # parameter, whether it is contradicted, why, and by which other parameter
+    rules = (
         ("tls_trust_server_ccerts", not asks, unasked, "smtpd_tls_ask_ccert"),
         ("smtpd_tls_req_ccert", not asks, unasked, "smtpd_tls_ask_ccert"),
         ("require_trusted", not asks, unasked, "smtpd_tls_ask_ccert"),
@@ -171,10 +181,12 @@ def _contradictions(config: Config, given: dict[str, Assignment]) -> Iterable[st
         ("smtpd_policy_service_timeout", not config.check_policy_service, no_service, ""),
         ("smtpd_policy_service_default_action", not config.check_policy_service, no_service, ""),
     )
-    for name, contradicted, problem, other in rules:
-        if contradicted and name in given and getattr(config, name) not in {"", "no", False}:
-            because = f" ({other}: {given[other].origin})" if other in given else ""
-            yield f"{given[name].origin}: {name} {problem}{because}"
+    for rule in map(_Rule._make, rules):
+        name, because = rule.parameter, ""
+        if rule.is_broken and name in given and getattr(config, name) not in {"", "no", False}:
+            if rule.because in given:
+                because = f" ({rule.because}: {given[rule.because].origin})"
+            yield f"{given[name].origin}: {name} {rule.problem}{because}"
 
 
 def _completed(config: Config) -> Config:

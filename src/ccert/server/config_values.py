@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ccert.names import is_host_name
 from ccert.server.endpoint import Endpoint, parse_endpoint
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ __all__ = ["endpoints", "hostname", "number", "one_of", "seconds", "table", "tex
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _MAX = 2**31 - 1
-_HOSTNAME = re.compile(r"(?!.{256})[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
 _TABLE_TYPE = re.compile(r"(?P<type>[a-z]+):(?P<path>.*)")
 
 
@@ -64,7 +64,7 @@ def seconds(value: str) -> int:
 
 def hostname(value: str) -> str:
     """Read a host name; "" means not given."""
-    if value and not _HOSTNAME.fullmatch(value):
+    if value and not is_host_name(value):
         raise ValueError(f"{value!r} is not a host name")
     return value
 

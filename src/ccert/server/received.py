@@ -12,6 +12,8 @@ import email.utils
 import ipaddress
 from typing import TYPE_CHECKING
 
+from ccert.text import printable_ascii
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trace"]
 
-_SPECIALS = frozenset(' <>()\\";@')  # Postfix replaces these in HELO names
+_SPECIALS = ' <>()\\";@'  # Postfix replaces these in HELO names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,11 +102,9 @@ class Trace:
 
 def _comment(text: str) -> str:
     """Make a certificate's name safe for a quoted string in a comment."""
-    return "".join(c if c.isascii() and c.isprintable() and c not in '()\\"' else "?" for c in text)
+    return printable_ascii(text, also='()\\"')
 
 
 def _word(text: str) -> str:
     """Make a HELO name safe for use in place of a domain."""
-    return "".join(
-        c if c.isascii() and c.isprintable() and c not in _SPECIALS else "?" for c in text
-    )
+    return printable_ascii(text, also=_SPECIALS)

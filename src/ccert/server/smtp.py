@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import functools
 import logging
 import re
@@ -18,9 +19,10 @@ from aiosmtpd import smtp
 
 from ccert.aiosmtpd.session import client_name
 from ccert.server.address import parse_path
-from ccert.server.smtp_ending import Ending
+from ccert.server.smtp_ending import Ending, State
 from ccert.server.smtp_message import Reception
 from ccert.server.tls_protocol import TLS
+from ccert.text import printable_ascii
 
 if TYPE_CHECKING:
     import ssl
@@ -37,6 +39,7 @@ _log = logging.getLogger("ccert")
 _JUNK = ("EHLO", "HELO", "HELP", "NOOP", "RSET", "STARTTLS", "VRFY")
 _JUNK_LIMIT = 100  # Postfix: smtpd_junk_command_limit
 _ERROR_LIMIT = 20  # Postfix: smtpd_hard_error_limit
+_COMMAND_LIMIT = 512  # octets: RFC 5321, 4.5.3.1.4
 _RECIPIENT_LIMIT = 1000  # Postfix: smtpd_recipient_limit
 _OVERSHOOT_LIMIT = 1000  # Postfix: smtpd_recipient_overshoot_limit
 
@@ -58,16 +61,6 @@ class Envelope(smtp.Envelope):
 
     message: BinaryIO
     size: int
-
-
-class _Sizes(dict[str, int]):
-    """The length limits of commands; aiosmtpd's limits grow with each EHLO, for all sessions."""
-
-    def __missing__(self, command: str) -> int:
-        return 512  # RFC 5321, 4.5.3.1.4
-
-    def __setitem__(self, command: str, size: int) -> None:
-        pass
 
 
 class SMTP(Ending):
@@ -104,7 +97,7 @@ class SMTP(Ending):
         self._context = context
         self._spool = spool
         self._starttls_timeout = config.smtpd_starttls_timeout
-        self.command_size_limits = _Sizes(MAIL=512 + 26 + 17)  # RFC 1870, 3; RFC 6152, 2
+        self._limit_commands()
         self._junk = self._errors = self._overshoot = 0
         self._greeting = False  # answering HELO or EHLO
         del self._smtp_methods["AUTH"]
@@ -130,9 +123,9 @@ class SMTP(Ending):
         if _WITHOUT_STATUS.match(text) and not self._greeting:
             text = f"{text[:3]} {_STATUS.get(text[:3], f'{text[0]}.0.0')} {text[4:]}"
         self._errors += text.startswith(("4", "5"))
-        await super().push("".join(c if c.isascii() and c.isprintable() else "?" for c in text))
+        await super().push(printable_ascii(text))
         await asyncio.sleep(0)  # a client that pipelines must not block other sessions
-        if self._errors >= _ERROR_LIMIT and not self._hung_up and text[3:4] != "-":
+        if self._errors >= _ERROR_LIMIT and not self.is_ending() and text[3:4] != "-":
             _log.info("too many errors from %s", client_name(self.session))
             self._hang_up("421 4.7.0 Error: too many errors")
             if self._handler_coroutine:
@@ -149,11 +142,17 @@ class SMTP(Ending):
     async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802
         """Answer without enhanced status codes (RFC 2034, section 4)."""
         await self._greet(super().smtp_EHLO(hostname))
+        self._limit_commands()
 
     @smtp.syntax("HELO hostname")
     async def smtp_HELO(self, hostname: str) -> None:  # noqa: N802
         """Likewise."""
         await self._greet(super().smtp_HELO(hostname))
+
+    def _limit_commands(self) -> None:
+        """Set the lengths that commands may have, which aiosmtpd raises with each EHLO."""
+        self.command_size_limits = collections.defaultdict(lambda: _COMMAND_LIMIT)
+        self.command_size_limits["MAIL"] += 26 + 17  # RFC 1870, 3; RFC 6152, 2
 
     async def _greet(self, answering: Awaitable[None]) -> None:
         self._greeting = True
@@ -213,13 +212,13 @@ class SMTP(Ending):
         reception = Reception(self._spool, self.data_size_limit or 0)
         try:
             await self.push("354 End data with <CR><LF>.<CR><LF>")
-            self.receiving = True
+            self.become(State.RECEIVING)
             await reception.receive(self._reader)
         except BaseException:
             reception.message.close()
             raise
         finally:
-            self.receiving = False
+            self.become(State.RUNNING)
         self._reset_timeout()
         status = reception.refusal
         try:

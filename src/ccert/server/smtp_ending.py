@@ -3,11 +3,17 @@
 A client has limited time for a command, and must send data at a minimal rate, as with Postfix's
 ``smtpd_per_request_deadline``.  A client that does not read the last reply is cut off.  At
 shutdown, a session ends at once if it is idle, otherwise after its transaction.
+
+The states of a session, see :class:`State`::
+
+    IDLE <-> RUNNING <-> RECEIVING
+      any of these -> LINGERING -> GONE
 """
 
 from __future__ import annotations
 
 import asyncio
+import enum
 import functools
 import logging
 from typing import TYPE_CHECKING, Any
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
 
     from ccert.aiosmtpd import Session
 
-__all__ = ["Ending"]
+__all__ = ["Ending", "State"]
 
 _log = logging.getLogger("ccert")
 
@@ -29,11 +35,21 @@ _MIN_DATA_RATE = 500  # octets a second; Postfix: smtpd_min_data_rate
 _LINGER = 3  # seconds for a client to read the last reply
 
 
+class State(enum.Enum):
+    """What a session is doing."""
+
+    IDLE = "waiting for a command"
+    RUNNING = "running a command"
+    RECEIVING = "receiving a message"
+    LINGERING = "waiting for the client to close"
+    GONE = "closed"
+
+
 class Ending(smtp.SMTP):
     """aiosmtpd's SMTP with limits on how a session ends.
 
     Attributes:
-        receiving: whether the session is waiting for message data.
+        state: a :class:`State`; change it by :meth:`become`.
     """
 
     session: Session
@@ -46,12 +62,27 @@ class Ending(smtp.SMTP):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - aiosmtpd's
         super().__init__(*args, **kwargs)
+        self.state = State.IDLE
+        self._leaving = False  # the server is shutting down
         self._gone = self.loop.create_future()
-        self.receiving = False
-        self._busy = self._leaving = self._hung_up = False
         self._smtp_methods = {
             name: self._watched(method) for name, method in self._smtp_methods.items()
         }
+
+    def __repr__(self) -> str:
+        client = client_name(self.session) if self.session else "nobody yet"
+        leaving = ", leaving" if self._leaving else ""
+        return f"<{type(self).__name__} {client}: {self.state.value}{leaving}>"
+
+    def become(self, state: State) -> None:
+        """Change the state; nothing but GONE comes after LINGERING, and nothing after GONE."""
+        if self.state is State.GONE or (self.state is State.LINGERING and state is not State.GONE):
+            return
+        self.state = state
+
+    def is_ending(self) -> bool:
+        """Return whether the last reply has been sent, or the connection is closed."""
+        return self.state in {State.LINGERING, State.GONE}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or begin again after STARTTLS."""
@@ -65,7 +96,8 @@ class Ending(smtp.SMTP):
     def connection_lost(self, error: Exception | None) -> None:
         """End; ``error`` is not passed on, because its traceback would keep the session alive."""
         del error
-        if not self._gone.done():
+        if self.state is not State.GONE:
+            self.become(State.GONE)
             self._gone.set_result(None)
             super().connection_lost(None)
 
@@ -77,7 +109,7 @@ class Ending(smtp.SMTP):
 
     def untie(self) -> None:
         """Break reference cycles, so that memory is freed without the garbage collector."""
-        if self._handler_coroutine and not self._gone.done():
+        if self._handler_coroutine and self.state is not State.GONE:
             return  # cancelled right after its handshake, at shutdown: the process ends anyway
         self._smtp_methods.clear()
         self._auth_methods.clear()
@@ -90,20 +122,20 @@ class Ending(smtp.SMTP):
         self._leaving = True
         if self._tls_protocol and self.session.ssl is None:
             self._original_transport.abort()  # during the handshake
-        elif not self._busy:
-            self._leave_if_idle()
+        elif self.state is State.IDLE:
+            self._end_unless_in_transaction()
 
     def abort(self) -> None:
         """End the session at once, without a reply."""
-        if not self._gone.done():
+        if self.state is not State.GONE:
             self._connection.abort()
 
-    def _leave_if_idle(self) -> None:
+    def _end_unless_in_transaction(self) -> None:
         if self.envelope is None or self.envelope.mail_from is None:
             self._hang_up(f"421 4.3.2 {self.hostname} Server shutting down")
 
     def _hang_up(self, reply: str) -> None:
-        if self._gone.done() or self._hung_up:
+        if self.is_ending():
             return
         if not self.transport.is_closing():
             self._writer.write(f"{reply}\r\n".encode())
@@ -115,31 +147,31 @@ class Ending(smtp.SMTP):
 
         asyncio waits 30 seconds for the client's close_notify; before Python 3.11, for ever.
         """
-        if not self._gone.done():
-            self._hung_up = True
+        if self.state is not State.GONE:
+            self.become(State.LINGERING)
             self._reset_timeout(_LINGER)
 
     def _watched(
         self, method: Callable[[str], Awaitable[None]]
     ) -> Callable[[str], Awaitable[None]]:
-        """Track whether a command is running, and leave after it if leave() was called."""
+        """Track whether a command is running; end after it if leave() was called."""
 
         @functools.wraps(method)
         async def watched(argument: str) -> None:
-            self._busy = True
+            self.become(State.RUNNING)
             try:
                 await method(argument)
             finally:
-                self._busy = False
+                self.become(State.IDLE)
             if self._leaving:
-                self._leave_if_idle()
+                self._end_unless_in_transaction()
 
         return watched
 
     def _timeout_cb(self) -> None:
-        if self._hung_up:
+        if self.is_ending():
             self.abort()
-        elif self._busy and not self.receiving and not self.transport.get_write_buffer_size():
+        elif self.state is State.RUNNING and not self.transport.get_write_buffer_size():
             self._reset_timeout()  # the client is waiting for us
         else:
             _log.info("timeout exceeded by %s", client_name(self.session))
@@ -148,7 +180,7 @@ class Ending(smtp.SMTP):
     def data_received(self, data: bytes) -> None:
         """Extend the timeout for received data by the time that it may take."""
         super().data_received(data)
-        if self.receiving:
+        if self.state is State.RECEIVING:
             now = self.loop.time()
             left = self._timeout_handle.when() - now + len(data) / _MIN_DATA_RATE
             self._reset_timeout(min(left, self._timeout_duration))

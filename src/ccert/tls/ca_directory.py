@@ -46,6 +46,8 @@ def hashed_files(capath: StrPath) -> list[Path]:
 def _names(capath: StrPath) -> set[str]:
     if not isinstance(capath, str | os.PathLike):
         raise TypeError(f"CA directory: must be a path, not {type(capath).__name__}")
+    if "-----BEGIN " in os.fspath(capath):
+        raise ConfigError("CA directory: this is PEM, not the name of a directory")
     try:
         return set(os.listdir(capath))  # noqa: PTH208 - only names are needed
     except OSError as error:

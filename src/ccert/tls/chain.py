@@ -20,6 +20,7 @@ from ccert.tls.files import PEM_MARK, load_anchors, read_chain, read_file
 from ccert.tls.observation import observe
 from ccert.tls.settings import check_settings, warn_of_many_anchors
 from ccert.verdict import Trust, Verdict
+from ccert.x509_errors import X509VErr
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -34,7 +35,6 @@ __all__ = ["ChainVerifier"]
 
 _CACHE_SIZE = 1024  # certificates
 _CACHED_SIZE = 4096  # octets of DER; decoded, it takes several times as much
-_UNSPECIFIED = 1  # X509_V_ERR_UNSPECIFIED
 _SEQUENCE = b"\x30"  # the first octet of a certificate's DER
 _NO_CHAIN = (
     "a chain is a path, PEM, DER, or a list of certificates (PEM, DER or cryptography's), {}"
@@ -225,7 +225,7 @@ def _undecodable(depth: int, reason: str) -> Verdict:
         trust=Trust.UNTRUSTED,
         trusted_as_server=False,
         error=f"certificate cannot be decoded: {reason}",
-        error_code=_UNSPECIFIED,
+        error_code=X509VErr.UNSPECIFIED,
         error_depth=depth,
         subject="",
         issuer="",

@@ -183,6 +183,8 @@ def read_file(what: str, path: StrPath) -> bytes:
         raise TypeError(f"{what}: must be a path, not {type(path).__name__}")
     if not os.fspath(path):
         raise ConfigError(f"{what}: the name is empty")
+    if PEM_MARK.decode() in os.fspath(path):  # which may be a key, and must not get into a log
+        raise ConfigError(f"{what}: this is PEM, not the name of a file")
     try:
         with Path(path).open("rb") as file:
             octets = file.read(_LARGEST + 1)

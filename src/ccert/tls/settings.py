@@ -7,7 +7,7 @@ import warnings
 from typing import Literal
 
 from ccert.errors import ConfigError, PublicCAWarning
-from ccert.tls.system_cas import public_cas
+from ccert.tls.system_cas import CLIQUE_SIZE, public_cas
 
 __all__ = [
     "VERIFY_MODES",
@@ -21,14 +21,15 @@ __all__ = [
 ]
 
 ClientCerts = Literal["ask", "optional", "require"]
+"""The values of ``client_certs``: "ask", "optional", "require"."""
 TrustServerCcerts = bool | Literal["observe"]
+"""The values of ``trust_server_ccerts``: True, False, "observe"."""
 
 VERIFY_MODES = {
     "ask": ssl.CERT_OPTIONAL,
     "optional": ssl.CERT_OPTIONAL,
     "require": ssl.CERT_REQUIRED,
 }
-_CLIQUE_SIZE = 20
 _MAX_DEPTH = 2**31 - 2
 
 
@@ -68,7 +69,7 @@ def check_effect_without_anchors(client_certs: str, trust_server_ccerts: object)
 
 def warn_of_many_anchors(trust_server_ccerts: object, anchors: int, *, stacklevel: int) -> None:
     """Warn if there are too many trusted CAs for a clique; ``stacklevel``: see warnings.warn()."""
-    if trust_server_ccerts is True and anchors > _CLIQUE_SIZE:
+    if trust_server_ccerts is True and anchors > CLIQUE_SIZE:
         warnings.warn(
             f"trust_server_ccerts with {anchors} trusted CAs: a clique trusts a few, not the "
             "Web PKI, whose CAs issue server certificates to everybody",
@@ -79,15 +80,14 @@ def warn_of_many_anchors(trust_server_ccerts: object, anchors: int, *, stackleve
 def warn_of_anchors(
     trust_server_ccerts: object, context: ssl.SSLContext, *, stacklevel: int
 ) -> None:
-    """Warn, likewise, of too many CAs, else of one that the system trusts, too."""
+    """Warn, likewise, of a CA that the system trusts, too, else of too many CAs."""
     if trust_server_ccerts is not True:
-        return
-    anchors = context.cert_store_stats()["x509"]
-    if anchors > _CLIQUE_SIZE:
-        warn_of_many_anchors(trust_server_ccerts, anchors, stacklevel=stacklevel + 1)
         return
     for name in public_cas(context)[:1]:
         _warn_of_public_ca(f"{name}, which is among the system's CAs: it certifies", stacklevel)
+        return
+    anchors = context.cert_store_stats()["x509"]
+    warn_of_many_anchors(trust_server_ccerts, anchors, stacklevel=stacklevel + 1)
 
 
 def warn_of_system_cas(trust_server_ccerts: object, *, stacklevel: int) -> None:

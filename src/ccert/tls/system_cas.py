@@ -11,9 +11,10 @@ from pathlib import Path
 from ccert import _openssl
 from ccert.errors import ConfigError
 
-__all__ = ["is_no_cliques", "is_system_file", "public_cas", "system_cas"]
+__all__ = ["CLIQUE_SIZE", "is_no_cliques", "is_system_file", "public_cas", "system_cas"]
 
-_MANY = 50  # public root programs have more than a hundred, no clique has half as many
+CLIQUE_SIZE = 20  # CAs; with more, a warning
+_LARGEST_CLIQUE = 50  # with more, ccert serve refuses: public root programs have over a hundred
 
 # Where distributions keep the files of their ca-certificates package; OpenSSL's own default is
 # often a link to one of them.  (The list is from Go's crypto/x509, root_linux.go.)
@@ -92,7 +93,7 @@ def _identities(stamps: tuple[tuple[str, int], ...]) -> frozenset[bytes]:
 
 def is_no_cliques(path: str) -> bool:
     """Return whether a file or directory has more CAs than any clique would trust."""
-    return len(_cas(path)) > _MANY
+    return len(_cas(path)) > _LARGEST_CLIQUE
 
 
 def _existing(*paths: str | None) -> set[str]:
