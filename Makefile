@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz soak sessions valgrind bench bench-smoke report vectors docs man sdist clean
+.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions valgrind bench bench-smoke report vectors docs man sdist clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint      ruff, mypy, clang-format, warnings of gcc and clang'
 	@echo 'make sanitize  the test suite with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make fuzz      100 000 mutated chains, with the sanitizers (a few minutes)'
+	@echo 'make faults    every allocation of a server fails, once and from then on (a quarter of an hour)'
 	@echo 'make soak      ccert serve under load and among faulty clients, for ten minutes'
 	@echo 'make sessions  the property of sessions, for an hour: random contexts, names, reloads, time'
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
@@ -45,7 +46,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c bench/drivers/*.c
+	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c tests/c/faults/*.[ch] bench/drivers/*.c
 	set -e; for compiler in gcc clang; do for file in csrc/*.c; do \
 		$$compiler -std=c11 -O2 -fPIC -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
 			-Werror -c $$file -o /dev/null; done; done
@@ -64,6 +65,11 @@ sanitized: $(VENV)/installed
 # Mutated chains, what is trusted of them judged by openssl verify, with the sanitizers on.
 fuzz:
 	CCERT_FUZZ=100000 $(MAKE) sanitize ARGS='-rP -o faulthandler_timeout=0 tests/tls/test_fuzz.py'
+
+# Every position of tests/c/faults, with the sanitizers on; the table of outcomes is printed.
+faults: $(VENV)/installed
+	CCERT_FAULTS_STEP=1 $(PYTEST) -q -s -o faulthandler_timeout=0 -p no:cacheprovider \
+		tests/c/test_faults.py $(ARGS)
 
 # Eight minutes of load, then kill -9, then a cut at every octet of a handshake.
 soak: $(VENV)/installed

@@ -19,6 +19,10 @@ X509 *ccert_certificate_new(const unsigned char *der, size_t size)
         X509_free(certificate);
         certificate = NULL;
     }
+    if (certificate != NULL && !ccert_memory_decoded(certificate)) {
+        X509_free(certificate);
+        certificate = NULL;
+    }
     return certificate;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -92,12 +93,14 @@ void ccert_verifier_free(ccert_verifier *verifier)
 
 int ccert_verifier_load(ccert_verifier *verifier, const char *cafile)
 {
-    return X509_STORE_load_file(verifier->store, cafile);
+    return X509_STORE_load_file(verifier->store, cafile)
+           && ccert_memory_sufficed_for_all(verifier->store);
 }
 
 int ccert_verifier_trust(ccert_verifier *verifier, X509 *anchor)
 {
-    return X509_STORE_add_cert(verifier->store, anchor); /* takes a reference */
+    return X509_STORE_add_cert(verifier->store, anchor) /* takes a reference */
+           && ccert_memory_sufficed(anchor);
 }
 
 int ccert_verifier_anchors(ccert_verifier *verifier)
@@ -134,9 +137,12 @@ static int judge(X509_STORE_CTX *sc, bool trust_server_ccerts, X509 *leaf, ccert
 {
     ccert_policy policy = {.trust_server_ccerts = trust_server_ccerts};
     ccert_context context = {.policy = &policy}; /* for this verification only, counters too */
+    const ccert_watch watch = ccert_memory_watch();
     bool trusted = ccert_verify_callback(sc, &context) > 0;
     bool as_server = trusted && trust_server_ccerts && ccert_lists_server_only(leaf);
 
+    if (!trusted && ccert_memory_failed(&watch, sc, trust_server_ccerts))
+        return 0;
     return ccert_verdict_tell(leaf, X509_STORE_CTX_get_error(sc),
                               X509_STORE_CTX_get_error_depth(sc), as_server, verdict);
 }
@@ -144,16 +150,26 @@ static int judge(X509_STORE_CTX *sc, bool trust_server_ccerts, X509 *leaf, ccert
 int ccert_verifier_verify(const ccert_verifier *verifier, int trust_server_ccerts,
                           X509 *const *chain, int count, int64_t at, ccert_verdict *verdict)
 {
-    STACK_OF(X509) *sent = borrow(chain, count);
-    X509_STORE_CTX *sc = X509_STORE_CTX_new();
-    int ok = count > 0 && sent != NULL && sc != NULL
-             && X509_STORE_CTX_init(sc, verifier->store, chain[0], sent)
-             && set_up(sc, verifier, at);
+    STACK_OF(X509) * sent;
+    X509_STORE_CTX *sc;
+    ccert_verdict found = {.names = NULL};
+    int ok;
 
-    (void)ERR_set_mark(); /* an untrusted chain's errors are not needed; see also verify.c */
+    ERR_clear_error(); /* as libssl does before a handshake: what is there is of no call of ours */
+    errno = 0;
+    sent = borrow(chain, count);
+    sc = X509_STORE_CTX_new();
+    ok = count > 0 && sent != NULL && sc != NULL
+         && X509_STORE_CTX_init(sc, verifier->store, chain[0], sent) && set_up(sc, verifier, at);
+
     if (ok)
-        ok = judge(sc, trust_server_ccerts != 0, chain[0], verdict);
-    (void)ERR_pop_to_mark();
+        ok = judge(sc, trust_server_ccerts != 0, chain[0], &found);
+    if (ccert_queue_tells_of_memory(0)) { /* takes a malformed certificate's errors, too */
+        ccert_verdict_clear(&found);
+        ok = 0;
+    }
+    if (ok)
+        *verdict = found; /* with what it owns */
     X509_STORE_CTX_free(sc);
     sk_X509_free(sent);
     return ok;

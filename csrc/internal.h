@@ -123,6 +123,19 @@ int ccert_mark_make(SSL_SESSION *session);
 void ccert_mark_end(const SSL_SESSION *session);
 bool ccert_mark_has_ended(const SSL_SESSION *session);
 
+/* memory.c */
+typedef struct {
+    unsigned long newest; /* of the entries on the error queue; 0: none */
+    bool suspicion;       /* memory has been short */
+} ccert_watch;
+
+ccert_watch ccert_memory_watch(void);
+bool ccert_queue_tells_of_memory(unsigned long before);
+bool ccert_memory_failed(const ccert_watch *watch, X509_STORE_CTX *sc, bool setting);
+int ccert_memory_decoded(const X509 *certificate);
+int ccert_memory_sufficed(X509 *anchor);
+int ccert_memory_sufficed_for_all(X509_STORE *store);
+
 /* server_name.c */
 int ccert_server_name_keep(SSL *ssl, ccert_connection *connection);
 bool ccert_server_name_kept(SSL *ssl, const ccert_connection *connection);
@@ -132,11 +145,12 @@ int64_t ccert_time(const ASN1_TIME *time);
 int64_t ccert_expiry(const X509 *certificate);
 
 /* verdict.c */
-int ccert_verdict_tell(const X509 *leaf, long error_code, int error_depth, bool as_server,
+int ccert_verdict_tell(X509 *leaf, long error_code, int error_depth, bool as_server,
                        ccert_verdict *verdict);
 
 /* verify.c */
 bool ccert_lists_server_only(X509 *leaf);
+int ccert_verify(X509_STORE_CTX *sc, bool setting, bool *swapped);
 int ccert_verify_callback(X509_STORE_CTX *sc, void *context);
 
 #endif

@@ -1,8 +1,8 @@
 /* peer - gather everything about a finished handshake, once, into a struct of its own.
  *
- * Signature details follow Postfix (tls_misc.c of 3.10), so that log lines compare equal.  Runs
- * under an error-queue mark: inspecting a malformed certificate must not affect another connection
- * of this thread.
+ * Signature details follow Postfix (tls_misc.c of 3.10), so that log lines compare equal.  Leaves
+ * an empty error queue: inspecting a malformed certificate must not affect another connection of
+ * this thread.
  */
 #include "internal.h"
 
@@ -139,12 +139,15 @@ static void gather_protocol(SSL *ssl, const ccert_connection *connection, ccert_
 /* -- what Python calls -- */
 
 /* is_finished - is the handshake over?  SSL_is_init_finished() returns 0 again while a KeyUpdate or
- * another post-handshake message has been read only in part. */
+ * another post-handshake message has been read only in part.  Of the states' numbers, only those of
+ * the first few are the same in all versions, and our headers may be older than the library: 3.2
+ * changed them. */
 static bool is_finished(const SSL *ssl)
 {
-    OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
+    const char *state = SSL_state_string(ssl); /* static */
 
-    return state == TLS_ST_OK || state == TLS_ST_SR_KEY_UPDATE || state == TLS_ST_SW_KEY_UPDATE;
+    return SSL_get_state(ssl) == TLS_ST_OK || strcmp(state, "TRCKU") == 0
+           || strcmp(state, "TWSKU") == 0; /* reads or writes a KeyUpdate */
 }
 
 static enum ccert_peer_result readiness(const ccert_connection *connection)
@@ -171,14 +174,16 @@ enum ccert_peer_result ccert_peer_new(uintptr_t object, ccert_peer **out)
     peer = calloc(1, sizeof(*peer));
     if (peer == NULL)
         return CCERT_PEER_ERROR;
-    (void)ERR_set_mark();
+    ERR_clear_error(); /* as libssl does before a handshake: what is there is of no call of ours */
     if (!gather_verdict(connection->ssl, connection, peer)) {
-        (void)ERR_clear_last_mark(); /* keep the reason for ccert_error() */
         ccert_peer_free(peer);
         return CCERT_PEER_ERROR;
     }
     gather_protocol(connection->ssl, connection, peer);
-    (void)ERR_pop_to_mark();
+    if (ccert_queue_tells_of_memory(0)) { /* takes a malformed certificate's errors, too */
+        ccert_peer_free(peer);
+        return CCERT_PEER_ERROR;
+    }
     *out = peer;
     return CCERT_PEER_OK;
 }

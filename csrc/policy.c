@@ -30,7 +30,7 @@ int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
     ccert_context *context = ccert_context_get0(ctx);
     ccert_policy *policy;
 
-    if (context == NULL)
+    if (context == NULL || !ccert_memory_sufficed_for_all(SSL_CTX_get_cert_store(ctx)))
         return 0;
     policy =
         policy_new(settings->trust_server_ccerts != 0, settings->observe != 0, settings->ask != 0);
@@ -51,7 +51,8 @@ int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
     return 1;
 }
 
-/* ccert_policy_renew - the CAs have changed: keep the settings, but let no session resume */
+/* ccert_policy_renew - the CAs have changed: keep the settings, but let no session resume, even if
+ * there is no memory for the new CAs */
 int ccert_policy_renew(SSL_CTX *ctx)
 {
     ccert_context *context = ccert_context_peek(ctx);
@@ -67,7 +68,7 @@ int ccert_policy_renew(SSL_CTX *ctx)
         return 0;
     ccert_policy_publish(context, policy);
     ccert_session_flush(ctx);
-    return 1;
+    return ccert_memory_sufficed_for_all(SSL_CTX_get_cert_store(ctx));
 }
 
 /* ccert_policy_remove - back to stock OpenSSL

@@ -19,9 +19,11 @@ static bool name_text(const X509_NAME *name, int nid, char out[256])
     int at = X509_NAME_get_index_by_NID(name, nid, -1);
     const X509_NAME_ENTRY *entry = at < 0 ? NULL : X509_NAME_get_entry(name, at); /* borrowed */
     unsigned char *text = NULL;
-    int size = entry == NULL ? -1 : ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
+    int size = -1;
     bool usable;
 
+    for (int i = 0; i < 2 && entry != NULL && size < 0; i++) /* twice: memory may have been short */
+        size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
     while (size > 0 && text[size - 1] == 0)
         size--;
     usable = size >= 0 && size < 256;
@@ -72,13 +74,13 @@ static size_t append_names(const GENERAL_NAMES *names, char *out)
 }
 
 /* tell_dns_names - no CN instead (RFC 9525, 4.1): name constraints do not bind what could be one */
-static int tell_dns_names(const X509 *leaf, ccert_verdict *verdict)
+static int tell_dns_names(X509 *leaf, ccert_verdict *verdict)
 {
-    GENERAL_NAMES *names;
+    int found; /* -1: there is none, -2: several */
+    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, &found, NULL);
 
-    (void)ERR_set_mark();
-    names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-    (void)ERR_pop_to_mark();
+    if (names == NULL && found >= 0 && (X509_get_extension_flags(leaf) & EXFLAG_INVALID) == 0)
+        return 0; /* it can be read: so there is no memory */
     verdict->names_size = append_names(names, NULL);
     if (verdict->names_size > 0)
         verdict->names = OPENSSL_malloc(verdict->names_size);
@@ -107,8 +109,9 @@ static int tell_digests(const X509 *leaf, ccert_verdict *verdict)
 }
 
 /* ccert_verdict_tell - fill in a verdict, which owns something then; names only if trusted, error
- * and depth only if not */
-int ccert_verdict_tell(const X509 *leaf, long error_code, int error_depth, bool as_server,
+ * and depth only if not.  The caller looks at the error queue: a name that is missing there may be
+ * one that there was no memory for. */
+int ccert_verdict_tell(X509 *leaf, long error_code, int error_depth, bool as_server,
                        ccert_verdict *verdict)
 {
     memset(verdict, 0, sizeof(*verdict));

@@ -59,6 +59,12 @@ static int trust_server_ccerts(X509_STORE_CTX *sc, bool *swapped)
     return X509_verify_cert(sc);
 }
 
+/* ccert_verify - as X509_verify_cert(), under this setting */
+int ccert_verify(X509_STORE_CTX *sc, bool setting, bool *swapped)
+{
+    return setting ? trust_server_ccerts(sc, swapped) : X509_verify_cert(sc);
+}
+
 /* crls_expiry - until when is there a CRL of this issuer?  The newest counts that is valid already.
  */
 static int64_t crls_expiry(const X509_STORE_CTX *sc, const X509_NAME *issuer)
@@ -184,6 +190,9 @@ static void count(ccert_context *context, bool trusted, bool swapped)
  * own failure, so everything runs under a mark.  (With an empty queue there is nothing to mark, and
  * popping to the mark empties the queue, as intended.  So neither return value needs checking.)
  *
+ * "ask" forgives a client its certificate, but not us that memory ran out while we verified it: a
+ * client that is Untrusted may be turned away for good, but one whose handshake fails tries again.
+ *
  * If the handshake continues with "ask", the error stays in the X509_STORE_CTX, and libssl copies
  * it into the verify_result of the connection and of the session.
  */
@@ -193,20 +202,22 @@ int ccert_verify_callback(X509_STORE_CTX *sc, void *arg)
     SSL *ssl = X509_STORE_CTX_get_ex_data(sc, SSL_get_ex_data_X509_STORE_CTX_idx());
     const ccert_policy *policy;
     bool swapped = false, ask = false, trusted = false;
+    ccert_watch watch;
 
     if (context == NULL || (ssl != NULL && !SSL_is_server(ssl)))
         return refuse(sc);
 
+    watch = ccert_memory_watch();
     (void)ERR_set_mark();
     policy = ccert_policy_enter(context);
-    if (policy != NULL && policy->trust_server_ccerts)
-        trusted = trust_server_ccerts(sc, &swapped) > 0;
-    else
-        trusted = X509_verify_cert(sc) > 0;
-
+    trusted = ccert_verify(sc, policy != NULL && policy->trust_server_ccerts, &swapped) > 0;
     if (!trusted && X509_STORE_CTX_get_error(sc) == X509_V_OK)
         (void)refuse(sc);
     ask = may_go_on(ssl, policy);
+    if (!trusted && ask && ccert_memory_failed(&watch, sc, policy->trust_server_ccerts)) {
+        X509_STORE_CTX_set_error(sc, X509_V_ERR_OUT_OF_MEM);
+        ask = false;
+    }
     if (ssl != NULL && !record(sc, ssl, policy, trusted, swapped)) {
         trusted = ask = false;
         (void)refuse(sc);

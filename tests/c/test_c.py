@@ -10,27 +10,18 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import functools
 import os
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
 import pki
 import pytest
 from cases import CASES
-from programs import ROOT
+from compiled import MEMORY, THREADS, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMPILE = (
-    "gcc", "-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Wshadow",
-    "-Wstrict-prototypes", "-Werror", "-Icsrc",
-)  # fmt: skip
-LIBRARIES = ("-lssl", "-lcrypto", "-pthread")
-MEMORY = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
-THREADS = ("-fsanitize=thread",)
 VALGRIND = (
     "valgrind", "--quiet", "--fair-sched=yes", "--leak-check=full", "--error-exitcode=9",
     "--errors-for-leak-kinds=definite,indirect,possible",
@@ -41,50 +32,9 @@ VALGRIND_ENCODINGS = int(os.environ.get("CCERT_C_FUZZ_VALGRIND") or 1600)
 READERS = (1, 4)  # a single one is the likeliest to leave at a bad moment
 
 
-def _environment() -> dict[str, str]:
-    """Return ours without what ``make sanitize`` sets: programs here bring their own runtime."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name != "LD_PRELOAD" and not name.endswith("SAN_OPTIONS")
-    }
-    return kept | {"ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
-
-
-def _run(*command, timeout: float = 300) -> str:
-    """Run a command that must succeed; return its last line."""
-    done = subprocess.run(
-        [str(word) for word in command],
-        cwd=ROOT,
-        env=_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}"
-    return done.stdout.rstrip().rpartition("\n")[2]
-
-
 def _numbers(line: str) -> dict[str, int]:
     """Read "name: 12 apples, 3 rotten pears"."""
     return {name: int(number) for number, name in re.findall(r"(\d+) ([a-z ]+)", line)}
-
-
-@pytest.fixture(scope="session")
-def program(tmp_path_factory):
-    """Return a function that compiles a program of tests/c, each kind once a session."""
-    directory = tmp_path_factory.mktemp("c")
-
-    @functools.cache
-    def compiled(name: str, *flags: str) -> Path:
-        path = directory / "-".join((name, *(flag.strip("-") for flag in flags)))
-        sources = sorted(ROOT.glob("csrc/*.c"))
-        _run(*COMPILE, *flags, *sources, ROOT / f"tests/c/{name}.c", "-o", path, *LIBRARIES)
-        return path
-
-    return compiled
 
 
 @pytest.fixture(scope="session")
@@ -93,8 +43,8 @@ def thread_sanitizer(tmp_path_factory):
     path = tmp_path_factory.mktemp("tsan") / "nothing"
     path.with_suffix(".c").write_text("int main(void) { return 0; }\n")
     try:
-        _run("gcc", *THREADS, path.with_suffix(".c"), "-o", path)
-        _run(path)
+        run("gcc", *THREADS, path.with_suffix(".c"), "-o", path)
+        run(path)
     except AssertionError as error:
         pytest.skip(f"ThreadSanitizer does not run here: {error}")
     return THREADS
@@ -128,7 +78,7 @@ def _decide(command, encodings: int, seeds: list[Path]) -> collections.Counter[s
     """Fuzz in parts at the same time; return what they saw together."""
     with concurrent.futures.ThreadPoolExecutor(PARTS) as pool:
         parts = [
-            pool.submit(_run, *command, encodings // PARTS, part, *seeds, timeout=3600)
+            pool.submit(run, *command, encodings // PARTS, part, *seeds, timeout=3600)
             for part in range(1, PARTS + 1)
         ]
     total = collections.Counter()
@@ -181,7 +131,7 @@ def test_decision_under_valgrind(program, seeds):
 
 def _exchange(command, rounds: int) -> None:
     for readers in READERS:
-        seen = _numbers(_run(*command, rounds, readers))
+        seen = _numbers(run(*command, rounds, readers))
         print(seen)
         assert (seen["exchanges"], seen["faults"]) == (2 * rounds, 0)
         assert seen["seen"] >= rounds
@@ -209,7 +159,7 @@ def test_policy_exchange_under_valgrind(program):
 
 
 def _register(command, rounds: int) -> None:
-    seen = _numbers(_run(*command, rounds, 4))
+    seen = _numbers(run(*command, rounds, 4))
     print(seen)
     assert seen["faults"] == 0
     assert seen["found"] > 2 * rounds
