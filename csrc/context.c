@@ -2,9 +2,13 @@
  *
  * The ccert_context belongs to the SSL_CTX (ex_data), because connections may outlive every Python
  * object.  libssl reads a callback and its argument separately, so both stay the same for the
- * lifetime of the SSL_CTX.  Only the policy inside is replaced, atomically, while handshakes in
- * other threads may be reading it.  A replaced policy is freed once no callback is running: any
- * callback that starts later sees the new policy.
+ * lifetime of the SSL_CTX.  Only the policy inside is replaced, while handshakes in other threads
+ * may be reading it.
+ *
+ * A callback counts itself as a reader, then loads the policy.  Whoever replaces the policy first
+ * exchanges it, then looks at the number of readers.  Both operations are sequentially consistent,
+ * so either the reader is seen, or it loads the new policy.  A replaced policy is therefore freed
+ * when there is no reader: at once, or when the policy is replaced again, or with the SSL_CTX.
  */
 #include "internal.h"
 

@@ -183,6 +183,34 @@ static void count(ccert_context *context, bool trusted, bool swapped)
         atomic_fetch_add_explicit(&context->trusted_as_server, 1, memory_order_relaxed);
 }
 
+/* What becomes of the handshake:
+ *
+ *   TRUSTED   the certificate has passed verification: it goes on
+ *   FORGIVEN  it has failed, but "ask" applies, and memory sufficed: it goes on, Untrusted
+ *   REFUSED   anything else: it ends */
+typedef enum { REFUSED, FORGIVEN, TRUSTED } outcome;
+
+/* verify - "ask" forgives a client its certificate, but not us that memory ran out while we
+ * verified it: a client that is Untrusted may be turned away for good, but one whose handshake
+ * fails tries again. */
+static outcome verify(X509_STORE_CTX *sc, SSL *ssl, const ccert_policy *policy, bool *swapped)
+{
+    const ccert_watch watch = ccert_memory_watch();
+    const bool setting = policy != NULL && policy->trust_server_ccerts;
+
+    if (ccert_verify(sc, setting, swapped) > 0)
+        return TRUSTED;
+    if (X509_STORE_CTX_get_error(sc) == X509_V_OK)
+        (void)refuse(sc);
+    if (!may_go_on(ssl, policy))
+        return REFUSED;
+    if (ccert_memory_failed(&watch, sc, setting)) {
+        X509_STORE_CTX_set_error(sc, X509_V_ERR_OUT_OF_MEM);
+        return REFUSED;
+    }
+    return FORGIVEN;
+}
+
 /* ccert_verify_callback - the callback for SSL_CTX_set_cert_verify_callback()
  *
  * A certificate with a malformed extension leaves entries on the thread's error queue.  If the
@@ -190,43 +218,32 @@ static void count(ccert_context *context, bool trusted, bool swapped)
  * own failure, so everything runs under a mark.  (With an empty queue there is nothing to mark, and
  * popping to the mark empties the queue, as intended.  So neither return value needs checking.)
  *
- * "ask" forgives a client its certificate, but not us that memory ran out while we verified it: a
- * client that is Untrusted may be turned away for good, but one whose handshake fails tries again.
- *
- * If the handshake continues with "ask", the error stays in the X509_STORE_CTX, and libssl copies
- * it into the verify_result of the connection and of the session.
+ * If the handshake goes on with "ask", the error stays in the X509_STORE_CTX, and libssl copies it
+ * into the verify_result of the connection and of the session.
  */
 int ccert_verify_callback(X509_STORE_CTX *sc, void *arg)
 {
     ccert_context *context = arg; /* NULL only if ccert is attached during a handshake */
     SSL *ssl = X509_STORE_CTX_get_ex_data(sc, SSL_get_ex_data_X509_STORE_CTX_idx());
     const ccert_policy *policy;
-    bool swapped = false, ask = false, trusted = false;
-    ccert_watch watch;
+    bool swapped = false;
+    outcome found;
 
     if (context == NULL || (ssl != NULL && !SSL_is_server(ssl)))
         return refuse(sc);
 
-    watch = ccert_memory_watch();
     (void)ERR_set_mark();
     policy = ccert_policy_enter(context);
-    trusted = ccert_verify(sc, policy != NULL && policy->trust_server_ccerts, &swapped) > 0;
-    if (!trusted && X509_STORE_CTX_get_error(sc) == X509_V_OK)
-        (void)refuse(sc);
-    ask = may_go_on(ssl, policy);
-    if (!trusted && ask && ccert_memory_failed(&watch, sc, policy->trust_server_ccerts)) {
-        X509_STORE_CTX_set_error(sc, X509_V_ERR_OUT_OF_MEM);
-        ask = false;
-    }
-    if (ssl != NULL && !record(sc, ssl, policy, trusted, swapped)) {
-        trusted = ask = false;
+    found = verify(sc, ssl, policy, &swapped);
+    if (ssl != NULL && !record(sc, ssl, policy, found == TRUSTED, swapped)) {
+        found = REFUSED;
         (void)refuse(sc);
     }
     if (policy != NULL) /* else OpenSSL decided alone */
-        count(context, trusted, swapped);
+        count(context, found == TRUSTED, swapped);
     ccert_policy_leave(context);
 
-    if (!trusted && !ask) {
+    if (found == REFUSED) {
         (void)ERR_clear_last_mark();
         return 0;
     }

@@ -25,7 +25,7 @@ from ccert.tls.settings import (
 if TYPE_CHECKING:
     from ccert.tls.settings import ClientCerts, TrustServerCcerts
 
-__all__ = ["Stats", "attach", "detach", "install", "renew", "settings", "stats"]
+__all__ = ["Stats", "attach", "attach_checked", "detach", "renew", "settings", "stats"]
 
 
 @dataclasses.dataclass
@@ -126,10 +126,10 @@ def attach(
         "ask" if client_certs is None else client_certs, trust_server_ccerts, verify_depth
     )
     warn_of_anchors(trust_server_ccerts, context, stacklevel=3)
-    install(context, client_certs, trust_server_ccerts, verify_depth)
+    attach_checked(context, client_certs, trust_server_ccerts, verify_depth)
 
 
-def install(
+def attach_checked(
     context: ssl.SSLContext,
     client_certs: str | None,
     trust_server_ccerts: TrustServerCcerts,

@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from ccert import _openssl
-from ccert.tls.attachment import install, renew, settings
+from ccert.tls.attachment import attach_checked, renew, settings
 from ccert.tls.connection import guarded
 from ccert.tls.files import load_anchors, load_identity
 from ccert.tls.settings import (
@@ -99,7 +99,7 @@ class ServerContext(ssl.SSLContext):
         self._load(cafile, capath, cadata, crls=False)
         self.options |= ssl.OP_NO_RENEGOTIATION
         warn_of_anchors(trust_server_ccerts, self, stacklevel=3)
-        install(self, client_certs, trust_server_ccerts, verify_depth)
+        attach_checked(self, client_certs, trust_server_ccerts, verify_depth)
 
     def __repr__(self) -> str:
         attached = "".join(f" {name}={value!r}" for name, value in settings(self).items())

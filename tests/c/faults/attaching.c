@@ -136,7 +136,7 @@ outcome attempt_ca_names(const variety *v, const fault *f)
     int count;
 
     allocator_arm(f);
-    if (!ccert_send_ca_names(server))
+    if (!ccert_send_ca_names(server, server))
         found = REFUSED;
     hit = allocator_disarm();
     ERR_clear_error();
