@@ -149,5 +149,8 @@ int ccert_verifier_anchors(ccert_verifier *verifier); /* how many it has loaded 
 /* chain: as sent, leaf first.  at: time_t; *verdict is untouched on failure */
 int ccert_verifier_verify(const ccert_verifier *verifier, int trust_server_ccerts,
                           X509 *const *chain, int count, int64_t at, ccert_verdict *verdict);
+int ccert_verifier_verify_many(const ccert_verifier *verifier, int trust_server_ccerts,
+                               X509 *const *chains, const int *counts, int number, int64_t at,
+                               ccert_verdict *verdicts);
 
 #endif

@@ -174,3 +174,18 @@ int ccert_verifier_verify(const ccert_verifier *verifier, int trust_server_ccert
     sk_X509_free(sent);
     return ok;
 }
+
+/* ccert_verifier_verify_many - chains: one after the other, of counts[i] certificates each. Returns
+ * how many were verified, whose verdicts the caller has to clear; fewer than number: no memory. */
+int ccert_verifier_verify_many(const ccert_verifier *verifier, int trust_server_ccerts,
+                               X509 *const *chains, const int *counts, int number, int64_t at,
+                               ccert_verdict *verdicts)
+{
+    int done = 0;
+
+    while (done < number
+           && ccert_verifier_verify(verifier, trust_server_ccerts, chains, counts[done], at,
+                                    &verdicts[done]))
+        chains += counts[done++];
+    return done;
+}

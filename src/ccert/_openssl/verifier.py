@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Verifier", "verdict_facts"]
 
+_NO_MEMORY = "verifying the chain: out of memory"
 _TRUST = {
     lib.CCERT_ANONYMOUS: Trust.ANONYMOUS,
     lib.CCERT_UNTRUSTED: Trust.UNTRUSTED,
@@ -85,5 +86,27 @@ class Verifier:
             self._verifier, trust_server_ccerts, chain, len(chain), at, out
         )
         if not done:
-            raise CcertError("verifying the chain: out of memory")
+            raise CcertError(_NO_MEMORY)
         return verdict_facts(out)
+
+    def verify_many(
+        self, chains: list[list[Any]], at: int, *, trust_server_ccerts: bool
+    ) -> list[dict[str, Any]]:
+        """Verify chains, each as verify() does, without the GIL until all are done."""
+        out = ffi.new("ccert_verdict[]", len(chains))
+        done = lib.ccert_verifier_verify_many(
+            self._verifier,
+            trust_server_ccerts,
+            [certificate for chain in chains for certificate in chain],
+            [len(chain) for chain in chains],
+            len(chains),
+            at,
+            out,
+        )
+        try:
+            if done < len(chains):
+                raise CcertError(_NO_MEMORY)
+            return [verdict_facts(out[number]) for number in range(done)]
+        finally:
+            for number in range(done):
+                lib.ccert_verdict_clear(out + number)

@@ -84,7 +84,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_check_arguments(check: argparse.ArgumentParser) -> None:
     check.add_argument(
-        "file", nargs="*", metavar="FILE", help="a chain, leaf first: PEM, DER or PKCS #7"
+        "file",
+        nargs="*",
+        metavar="FILE",
+        help="a chain, leaf first: PEM, DER or PKCS #7; or a directory of such files",
     )
     check.add_argument("--cafile", help="trusted CAs, PEM")
     check.add_argument("--capath", help="trusted CAs, a directory made by openssl rehash")
@@ -108,6 +111,13 @@ def _add_check_arguments(check: argparse.ArgumentParser) -> None:
         type=_moment,
         metavar="TIME",
         help="the time to verify at, ISO 8601 (default: now; without a time zone: UTC)",
+    )
+    check.add_argument(
+        "--jobs",
+        type=_jobs,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="processes for many files (default: one for each CPU)",
     )
     check.add_argument("--json", action="store_true", help="print one JSON object for each chain")
     check.add_argument(
@@ -137,6 +147,12 @@ def _add_check_arguments(check: argparse.ArgumentParser) -> None:
         "--starttls, otherwise 465)",
     )
     check.add_argument("--starttls", choices=["smtp"], help="use STARTTLS over SMTP first")
+
+
+def _jobs(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes")
+    return int(text)
 
 
 def _moment(text: str) -> datetime.datetime:

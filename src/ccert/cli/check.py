@@ -5,8 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 import datetime
 import functools
-import warnings
-from typing import TYPE_CHECKING, Literal, NamedTuple
+import itertools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,18 +16,17 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from ccert.cli.certificate import details
-from ccert.cli.chain_file import chain_in
-from ccert.cli.check_report import STYLES, Report, Wishes
+from ccert.cli.check_jobs import Checker, Outcome, Source, check_files, unreadable
+from ccert.cli.check_report import STYLES, Wishes
 from ccert.cli.presented import Server, presented_chain, servers_in
 from ccert.errors import CcertError, ConfigError
 from ccert.names import host_name
-from ccert.text import printable
-from ccert.tls.chain import ChainVerifier
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from ccert.cli.check_report import Row
 
 __all__ = ["run"]
 
@@ -34,63 +35,39 @@ _AT_A_TIME = 8  # connections
 _PIPE_WIDTH = 10_000  # wider than any row
 
 
-class _Source(NamedTuple):
-    name: str
-    host: str
-    chain: list[bytes]
-
-
-def _from_file(name: str) -> _Source:
-    return _Source(name, "", chain_in(name))
-
-
-def _from_server(server: Server, starttls: str | None) -> _Source:
-    return _Source(str(server), server.host, presented_chain(server, starttls))
-
-
-def _attempt(read: Callable[[], _Source]) -> _Source | CcertError:
+def _from_server(server: Server, starttls: str | None, checker: Checker) -> Outcome:
     try:
-        return read()
+        chain = presented_chain(server, starttls)
     except CcertError as error:  # check the others anyway
-        return error
+        return unreadable(error)
+    return checker.check(Source(str(server), server.host, chain))
 
 
-def _sources(
-    files: list[str], servers: list[Server], starttls: str | None
-) -> Iterator[_Source | CcertError]:
-    for name in files:
-        yield _attempt(functools.partial(_from_file, name))
-    if not servers:
-        return
+def _check_servers(
+    checker: Checker, servers: list[Server], starttls: str | None
+) -> Iterator[Outcome]:
     pool = concurrent.futures.ThreadPoolExecutor(_AT_A_TIME)
     try:
-        reads = [functools.partial(_from_server, server, starttls) for server in servers]
-        yield from pool.map(_attempt, reads)
+        check = functools.partial(_from_server, starttls=starttls, checker=checker)
+        yield from pool.map(check, servers)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-class _Checker:
-    def __init__(self, arguments: argparse.Namespace, wishes: Wishes) -> None:
-        self._wishes = wishes
-        settings = {
-            "cafile": arguments.cafile,
-            "capath": arguments.capath,
-            "verify_depth": arguments.verify_depth,
-            "auth_level": arguments.auth_level,
-        }
-        self._off = ChainVerifier(**settings)
-        self._on = ChainVerifier(**settings, trust_server_ccerts=True)
-
-    def report(self, source: _Source) -> Report:
-        return Report(
-            source.name,
-            source.host,
-            [details(der, depth) for depth, der in enumerate(source.chain)],
-            self._off.verify(source.chain, self._wishes.at),
-            self._on.verify(source.chain, self._wishes.at),
-            self._wishes,
-        )
+def _files(names: list[str]) -> list[str]:
+    """Replace each directory by its files, in the order of their names."""
+    files: list[str] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            try:
+                within = [p for p in path.iterdir() if not p.name.startswith(".") and p.is_file()]
+            except OSError as error:
+                raise ConfigError(f"check: {name}: {error.strerror}") from error
+            files += sorted(map(str, within))
+        else:
+            files.append(name)
+    return files
 
 
 def _wishes(arguments: argparse.Namespace) -> Wishes:
@@ -117,18 +94,14 @@ class _Summary:
             justify: Literal["left", "right"] = "right" if "days" in column else "left"
             self._table.add_column(column, overflow="fold", justify=justify)
 
-    def add(self, report: Report) -> None:
-        days, advice = report.days_left(), report.advice()
-        if self._count > _MANY and not advice:
+    def add(self, row: Row) -> None:
+        if self._count > _MANY and not row.advice:
             return
         self._table.add_row(
-            Text(printable(report.name)),
-            *(
-                Text(str(verdict.trust), style=STYLES.get(verdict.trust, ""))
-                for verdict in (report.off, report.on)
-            ),
-            "" if days is None else str(days),
-            advice,
+            Text(row.name),
+            *(Text(str(trust), style=STYLES.get(trust, "")) for trust in (row.off, row.on)),
+            "" if row.days_left is None else str(row.days_left),
+            row.advice,
         )
 
     def print(self) -> None:
@@ -155,13 +128,12 @@ def _servers(arguments: argparse.Namespace) -> list[Server]:
 def run(arguments: argparse.Namespace) -> int:
     """Report on each chain; return the exit status: 0 all trusted, 1 not, 2 unusable input."""
     servers = _servers(arguments)
+    files = _files(arguments.file)
     out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        checker = _Checker(arguments, _wishes(arguments))
-    for warning in caught[:1]:
-        err.print(Text(f"ccert: warning: {warning.message}"), soft_wrap=True)
-    count = len(arguments.file) + len(servers)
+    checker = Checker(arguments, _wishes(arguments), out.color_system if out.is_terminal else None)
+    if warning := checker.warning():
+        err.print(Text(f"ccert: warning: {warning}"), soft_wrap=True)
+    count = len(files) + len(servers)
     summary = _Summary(count)
     status = 0
     with Progress(
@@ -171,20 +143,18 @@ def run(arguments: argparse.Namespace) -> int:
         redirect_stderr=False,
         disable=(count < _MANY and len(servers) <= 1) or not err.is_terminal or out.is_terminal,
     ) as progress:
-        sources = _sources(arguments.file, servers, arguments.starttls)
-        for source in progress.track(sources, total=count, description="checking"):
-            if isinstance(source, CcertError):
-                err.print(Text(f"ccert: {printable(str(source))}"), soft_wrap=True)
+        outcomes = itertools.chain(
+            check_files(checker, files, arguments.jobs),
+            _check_servers(checker, servers, arguments.starttls),
+        )
+        for outcome in progress.track(outcomes, total=count, description="checking"):
+            sys.stdout.write(outcome.text)
+            if outcome.row is None:
+                err.print(Text(f"ccert: {outcome.error}"), soft_wrap=True)
                 status = 2
                 continue
-            report = checker.report(source)
-            if arguments.json:
-                print(report.as_json())
-            else:
-                for line in report.as_text():
-                    out.print(line)
-                summary.add(report)
-            status = max(status, 0 if report.is_fine() else 1)
-    if not arguments.json:
-        summary.print()
+            if not arguments.json:
+                summary.add(outcome.row)
+            status = max(status, 0 if outcome.is_fine else 1)
+    summary.print()
     return status

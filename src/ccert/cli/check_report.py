@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ccert.cli.certificate import Details
 
-__all__ = ["STYLES", "Report", "Wishes"]
+__all__ = ["STYLES", "Report", "Row", "Wishes"]
 
 STYLES = {Trust.TRUSTED: "green", Trust.UNTRUSTED: "yellow"}
 
@@ -44,6 +44,16 @@ class Wishes:
     name: str
     warn_days: int
     strict: bool
+
+
+class Row(NamedTuple):
+    """What the summary tells of a chain."""
+
+    name: str
+    off: Trust
+    on: Trust
+    days_left: int | None
+    advice: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +105,11 @@ class Report:
         if advice := self.advice():
             yield Text(f"  ->   {advice}")
         yield Text("")
+
+    def row(self) -> Row:
+        """Return the chain's row in the summary."""
+        name = printable(self.name)
+        return Row(name, self.off.trust, self.on.trust, self.days_left(), self.advice())
 
     def days_left(self) -> int | None:
         """Return the days to the first expiry in the chain; None if none can be read."""

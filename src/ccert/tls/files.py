@@ -25,6 +25,7 @@ __all__ = [
     "load_identity",
     "read_chain",
     "read_file",
+    "read_regular",
 ]
 
 StrPath = str | os.PathLike[str]
@@ -199,11 +200,15 @@ def read_file(what: str, path: StrPath) -> bytes:
     return octets
 
 
-def _read_text(what: str, path: StrPath) -> str:
-    text = read_file(what, path).decode("latin-1")  # any text may surround PEM
-    if not Path(path).is_file():
+def read_regular(what: str, path: StrPath) -> bytes:
+    """Read a PEM file that will be read again; otherwise as read_file()."""
+    if isinstance(path, str | os.PathLike) and Path(path).is_fifo():
         raise ConfigError(f"{what} {path}: a pipe can be read but once; give a regular file")
-    return text
+    return read_file(what, path)
+
+
+def _read_text(what: str, path: StrPath) -> str:
+    return read_regular(what, path).decode("latin-1")  # any text may surround PEM
 
 
 def _broken_certificate(text: str) -> str:

@@ -158,5 +158,6 @@ def peer(ssl_object: ssl.SSLObject | ssl.SSLSocket) -> Peer:
         handshake["server_name"] = ""
     would_be = None
     if verifier:
-        would_be = observe(verdict, verifier, handshake["chain"], int(time.time()))
+        decoded = [_openssl.certificate(der) for der in handshake["chain"]]
+        would_be = observe(verdict, verifier, decoded, int(time.time()))
     return Peer(**verdict, **handshake, would_be=would_be)

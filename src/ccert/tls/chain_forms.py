@@ -1,0 +1,72 @@
+"""The forms in which a program may have a chain: a path, PEM, DER, objects of cryptography."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ccert.errors import ConfigError
+from ccert.tls.files import PEM_MARK, read_chain, read_file
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from ccert.tls.files import StrPath
+
+    Octets = bytes | bytearray | memoryview
+    Chain = StrPath | Octets | Iterable[str | Octets | x509.Certificate]
+
+__all__ = ["Chain", "ders_of", "unix_time"]
+
+_SEQUENCE = b"\x30"  # the first octet of a certificate's DER
+_NO_CHAIN = (
+    "a chain is a path, PEM, DER, or a list of certificates (PEM, DER or cryptography's), {}"
+)
+
+
+def ders_of(chain: Chain) -> list[bytes]:
+    """Return the DER of each certificate; b"" stands for one that is broken.
+
+    Raises:
+        ConfigError: there is no certificate, or the file cannot be read.
+        TypeError: this is no chain.
+    """
+    if isinstance(chain, os.PathLike) or (isinstance(chain, str) and not _is_pem(chain)):
+        return read_chain(f"chain file {chain}", read_file("chain file", chain))
+    if isinstance(chain, str | bytes | bytearray | memoryview):
+        octets = chain.encode() if isinstance(chain, str) else bytes(chain)
+        return [octets] if octets.startswith(_SEQUENCE) else read_chain("chain", octets)
+    if not isinstance(chain, Iterable):
+        raise TypeError(_NO_CHAIN.format(f"not {type(chain).__name__}"))
+    ders = [der for item in chain for der in _of_item(item)]
+    if not ders:
+        raise ConfigError("chain: no certificate found")
+    return ders
+
+
+def _is_pem(text: str) -> bool:
+    return PEM_MARK.decode() in text
+
+
+def _of_item(item: str | bytes | bytearray | memoryview | x509.Certificate) -> list[bytes]:
+    if isinstance(item, bytes | bytearray | memoryview):
+        octets = bytes(item)
+        return read_chain("chain", octets) if PEM_MARK in octets else [octets]
+    if isinstance(item, str) and _is_pem(item):
+        return read_chain("chain", item.encode())
+    if isinstance(item, str) or not hasattr(item, "public_bytes"):
+        paths = "; verify each file by itself" if isinstance(item, str | os.PathLike) else ""
+        raise TypeError(_NO_CHAIN.format(f"not with a {type(item).__name__} in it{paths}"))
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - optional
+
+    return [item.public_bytes(Encoding.DER)]
+
+
+def unix_time(at: datetime.datetime) -> int:
+    """Return a moment as a Unix time; a naive one means UTC."""
+    if not isinstance(at, datetime.datetime):
+        raise TypeError(f"at must be a datetime.datetime, not {type(at).__name__}")
+    aware = at if at.tzinfo else at.replace(tzinfo=datetime.timezone.utc)
+    return int(aware.timestamp())
