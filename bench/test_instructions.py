@@ -47,8 +47,9 @@ ROWS = (
         "ServerContext, full", "ssl's defaults, full",
         f"{SERVER}; clientAuth certificates, which both accept",
         "<= 0.72" if IS_3_0 else "", kinds=("P-256",), digits=3,
-        caveat=f"{EMULATED}; most of it is one session in memory instead of two tickets, dearer "
-        "in OpenSSL 3.0 than later; OP_NO_TICKET and num_tickets=1 do that for ssl's contexts, too",
+        caveat=f"{EMULATED}; most of the difference is one session in memory instead of two "
+        "tickets, which cost more in OpenSSL 3.0 than later; OP_NO_TICKET and num_tickets=1 do the "
+        "same for ssl's contexts",
     ),
     Row(
         "  ... resumed", "ServerContext, resumed", "ssl's defaults, resumed",

@@ -147,12 +147,12 @@ def test_bad_line(complaints, line, expected):
             "smtpd_tls_ask_ccert = no\ntls_trust_server_ccerts = yes",
             "certificate is asked for (smtpd_tls_ask_ccert: line 3)",
         ),
-        ("smtpd_tls_ask_ccert = no\ntls_trust_server_ccerts = observe", "is in vain where no"),
-        ("smtpd_tls_ask_ccert = no\nrelay_clientcerts = keys", "is in vain where no certificate"),
-        ("smtpd_tls_ask_ccert = no\ncheck_ccert_access = keys", "is in vain where no certificate"),
+        ("smtpd_tls_ask_ccert = no\ntls_trust_server_ccerts = observe", "has no effect if no"),
+        ("smtpd_tls_ask_ccert = no\nrelay_clientcerts = keys", "has no effect if no certificate"),
+        ("smtpd_tls_ask_ccert = no\ncheck_ccert_access = keys", "has no effect if no certificate"),
         (
             "smtpd_tls_CAfile = x\nsmtpd_tls_req_ccert = yes\nsmtpd_tls_ask_ccert = no",
-            "line 4: smtpd_tls_req_ccert is in vain where",
+            "line 4: smtpd_tls_req_ccert has no effect if",
         ),
         (
             "smtpd_tls_CAfile = x\nsmtpd_tls_req_ccert = yes\nsmtpd_tls_security_level = may",
@@ -164,8 +164,8 @@ def test_bad_line(complaints, line, expected):
             "smtpd_tls_CAfile = x\nsmtpd_tls_req_ccert = yes\ntls_trust_server_ccerts = observe",
             "line 4: smtpd_tls_req_ccert leaves nothing to observe",
         ),
-        ("smtpd_policy_service_timeout = 1s", "is in vain without check_policy_service"),
-        ("smtpd_policy_service_default_action = DUNNO", "in vain without check_policy_service"),
+        ("smtpd_policy_service_timeout = 1s", "has no effect without check_policy_service"),
+        ("smtpd_policy_service_default_action = DUNNO", "has no effect without check_policy_service"),
     ],
 )
 def test_contradiction(complaints, lines, expected):

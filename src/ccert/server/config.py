@@ -153,9 +153,9 @@ def _contradictions(config: Config, given: dict[str, Assignment]) -> Iterable[st
             yield f"{name} ({option}) is missing"
     asks = config.smtpd_tls_ask_ccert
     cas = config.smtpd_tls_CAfile or config.smtpd_tls_CApath or config.allow_system_cas
-    unasked = "is in vain where no certificate is asked for"
+    unasked = "has no effect if no certificate is asked for"
     no_cas = "refuses everybody without a trusted CA: give smtpd_tls_CAfile"
-    no_service = "is in vain without check_policy_service"
+    no_service = "has no effect without check_policy_service"
     rules = (
         ("tls_trust_server_ccerts", not asks, unasked, "smtpd_tls_ask_ccert"),
         ("smtpd_tls_req_ccert", not asks, unasked, "smtpd_tls_ask_ccert"),
