@@ -36,7 +36,7 @@ SERVER = f"{FULL}; the server's calls alone: wrap_bio(), do_handshake(), memory 
 ROWS = (
     Row(
         "handshakes/s: Python / the bare C loop", "C / ccert", None, BOTH, ">= 0.95",
-        caveat="the client runs in Python in one and in C in the other: the ratio has its cost, too",
+        caveat="the client runs in Python in one and in C in the other: its cost is in the ratio",
     ),
     Row("  ... the server's side alone", "C / ccert, server", None, SERVER),
     Row(

@@ -165,7 +165,7 @@ def test_bad_line(complaints, line, expected):
             "line 4: smtpd_tls_req_ccert leaves nothing to observe",
         ),
         ("smtpd_policy_service_timeout = 1s", "has no effect without check_policy_service"),
-        ("smtpd_policy_service_default_action = DUNNO", "has no effect without check_policy_service"),
+        ("smtpd_policy_service_default_action = DUNNO", "has no effect without check_policy"),
     ],
 )
 def test_contradiction(complaints, lines, expected):
