@@ -9,18 +9,16 @@ mostly for other clients' turns.  Every message must arrive and every peer be tr
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections import Counter
-from statistics import median, quantiles
 
 import pytest
 from mta import missing
-from process import Process, running
+from process import running
 from report import Row
+from smtp_column import Column, started
 from smtp_postfix import postfix
 from variants import VARIANTS
 
-LOADS, THREADS = 2, 4
+LOADS = 2
 ROUNDS, SESSIONS = 9, 80  # for each of the loads
 WARM = 5
 
@@ -63,81 +61,6 @@ def rows():
 ROWS = tuple(rows())
 
 
-@dataclasses.dataclass
-class Server:
-    """One column of the bench: processes that share a port, or Postfix; and what it did."""
-
-    certificate: str
-    port: int
-    workers: list[Process] = dataclasses.field(default_factory=list)
-    rounds: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    handshake: list[float] = dataclasses.field(default_factory=list)
-    greeting: list[float] = dataclasses.field(default_factory=list)
-
-    def play(self, loads: list[Process], sessions: int) -> None:
-        """Put it under load once."""
-        before = self._totals()
-        load = {"certificate": self.certificate, "port": self.port}
-        for process in loads:
-            process.tell(sessions=sessions, threads=THREADS, **load)
-        results = [process.answer() for process in loads]
-        gained = self._totals() - before
-        count = sessions * len(loads)
-        if self.workers:
-            assert (gained["delivered"], gained["trusted"]) == (count, count)
-        wall = max(r["end"] for r in results) - min(r["start"] for r in results)
-        self.rounds.append(
-            {
-                "rate": count / wall,
-                "client_cpu": sum(r["cpu"] for r in results) / count,
-                "cpu": gained["cpu"] / count,
-                "busy": gained["cpu"] / wall,
-            }
-        )
-        for result in results:
-            self.handshake += result["handshake"]
-            self.greeting += result["greeting"]
-
-    def _totals(self) -> Counter[str]:
-        totals = Counter()
-        for worker in self.workers:
-            totals.update(worker.ask())
-        return totals
-
-    def record(self, record, name: str, **about) -> None:
-        rates = [found["rate"] for found in self.rounds]
-        medians = {key: median(found[key] for found in self.rounds) for key in self.rounds[0]}
-        if not self.workers:
-            del medians["cpu"], medians["busy"]  # unknown
-        record(
-            f"SMTP sessions, {name}", medians.pop("rate"), "1/s",
-            plot="smtp", range=[min(rates), max(rates)], **medians, **about,
-        )  # fmt: skip
-        if self.workers:
-            record(f"SMTP CPU, {name}", medians["cpu"])
-        for what, times in (("handshake", self.handshake), ("greeting", self.greeting)):
-            hundredths = quantiles(times, n=100)
-            record(f"SMTP {what} p50, {name}", hundredths[49])
-            record(f"SMTP {what} p99, {name}", hundredths[98])
-
-    def forget(self) -> None:
-        for kept in (self.rounds, self.handshake, self.greeting):
-            kept.clear()
-
-
-@contextlib.contextmanager
-def started(directory, variant: str, loop: str, workers: int):
-    """Run a server of so many processes until the block ends."""
-    settings = {"directory": directory, "variant": variant, "loop": loop}
-    with contextlib.ExitStack() as stack:
-        processes, port = [], 0
-        for _ in range(workers):
-            process = stack.enter_context(running("smtp_server.py", port=port, **settings))
-            processes.append(process)
-            port = process.ready["port"]
-        yield Server(VARIANTS[variant].certificate, port, processes)
-
-
 def test_sessions(clique, record, smoke):
     """Each variant takes every message and trusts every peer; so does Postfix."""
     rounds, sessions = (1, 5) if smoke else (ROUNDS, SESSIONS)
@@ -148,7 +71,7 @@ def test_sessions(clique, record, smoke):
             for variant in VARIANTS
         }
         mta = None if missing() else stack.enter_context(postfix(clique.directory))
-        reference = Server("client", mta.port) if mta else None
+        reference = Column("client", mta.port) if mta else None
         everyone = [*servers.values(), *filter(None, [reference])]
         loads = [
             stack.enter_context(running("smtp_load.py", directory=clique.directory))

@@ -52,3 +52,12 @@ def test_starttls_required(start, command):
         smtp.ehlo("client.example")
         code, text = smtp.docmd(command)
     assert (code, text[:5]) == ((530, b"5.7.0") if command != "NOOP" else (250, b"2.0.0"))
+
+
+def test_a_reply_is_one_packet(start):
+    """The lines of EHLO's reply come together: one write, one TLS record."""
+    with start().client() as smtp:
+        smtp.send(b"EHLO client.example\r\n")
+        reply = smtp.sock.recv(4096)
+    assert reply.count(b"250-") > 3
+    assert reply.endswith(b"250 HELP\r\n")

@@ -100,6 +100,7 @@ class SMTP(Ending):
         self._limit_commands()
         self._junk = self._errors = self._overshoot = 0
         self._greeting = False  # answering HELO or EHLO
+        self._lines: list[str] = []  # of a reply that goes on
         del self._smtp_methods["AUTH"]
         for name in _JUNK:
             self._smtp_methods[name] = self._counted(self._smtp_methods[name])
@@ -118,14 +119,24 @@ class SMTP(Ending):
         return counted
 
     async def push(self, status: str | bytes) -> None:
-        """Send a reply as one line, whatever text it quotes, with an enhanced status code."""
+        """Send a reply as one line, whatever text it quotes, with an enhanced status code.
+
+        The lines of a longer reply are sent together: each write is a TLS record and a packet.
+        """
         text = status.decode("latin-1") if isinstance(status, bytes) else status
         if _WITHOUT_STATUS.match(text) and not self._greeting:
             text = f"{text[:3]} {_STATUS.get(text[:3], f'{text[0]}.0.0')} {text[4:]}"
+        if self._lines and self._lines[0][:3] != text[:3]:  # an error amid a reply
+            self._lines.clear()
+        self._lines.append(printable_ascii(text))
+        if text[3:4] == "-":
+            return
         self._errors += text.startswith(("4", "5"))
-        await super().push(printable_ascii(text))
+        reply = "\r\n".join(self._lines)
+        self._lines.clear()
+        await super().push(reply)
         await asyncio.sleep(0)  # a client that pipelines must not block other sessions
-        if self._errors >= _ERROR_LIMIT and not self.is_ending() and text[3:4] != "-":
+        if self._errors >= _ERROR_LIMIT and not self.is_ending():
             _log.info("too many errors from %s", client_name(self.session))
             self._hang_up("421 4.7.0 Error: too many errors")
             if self._handler_coroutine:
