@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions valgrind bench bench-smoke report vectors docs man sdist clean
+.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions valgrind bench bench-smoke report vectors docs man sdist wheel wheel-test release-check clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -30,6 +30,9 @@ help:
 	@echo 'make docs      the documentation as a site, in docs/build'
 	@echo 'make man       the manual pages anew, in docs/man'
 	@echo 'make sdist     build the sdist, install it into an empty venv, shake hands'
+	@echo 'make wheel     one wheel for every Linux with OpenSSL 3, built in a chroot, in dist'
+	@echo 'make wheel-test  the test suite with that wheel, on SUITE=trixie without a compiler'
+	@echo 'make release-check  everything before a release but the upload (an hour)'
 	@echo 'make clean     remove all that the others made'
 	@echo 'PYTHON=…       the Python to use ($(PYTHON)); it must run on the system'"'"'s libssl'
 
@@ -120,6 +123,27 @@ sdist: $(VENV)/installed
 	rm -rf $(VENV)/sdist && $(PYTHON) -m venv $(VENV)/sdist
 	$(VENV)/sdist/bin/pip install --quiet --disable-pip-version-check dist/*.tar.gz cryptography
 	cd / && $(CURDIR)/$(VENV)/sdist/bin/python $(CURDIR)/tests/support/smoke.py
+
+# Always the same octets from the same commit: its time is the time of all files.
+wheel: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+wheel: $(VENV)/installed
+	rm -rf dist
+	$(BIN)/python -m build --sdist
+	.ci/chroot bookworm build 'gcc libc6-dev libssl-dev pkg-config python3-dev python3-venv' \
+		/src/.ci/build-wheel
+
+# All that docs/releasing.md wants before an upload.
+release-check:
+	@test -z "$$(git status --porcelain)" || { echo 'commit first' >&2; exit 1; }
+	CI=true $(MAKE) test
+	$(MAKE) demo lint docs sdist wheel
+	$(MAKE) wheel-test SUITE=bookworm
+	$(MAKE) wheel-test SUITE=trixie
+
+# The wheel in dist, on the Debian that SUITE names, without a compiler.
+wheel-test: SUITE := trixie
+wheel-test:
+	.ci/chroot $(SUITE) test 'openssl python3 python3-venv' /src/.ci/test-wheel $(ARGS)
 
 clean:
 	rm -rf $(VENV) build docs/build dist vectors bench.json src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache

@@ -7,12 +7,13 @@ import sys
 import zipfile
 
 import pytest
-from programs import ROOT
+from programs import ROOT, require_program
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     """A copy of the tree in which a wheel has been built before, by another commit."""
+    require_program("gcc")
     tree = tmp_path_factory.mktemp("install") / "ccert"
     tree.mkdir()
     for name in ("csrc", "src", "docs/man"):

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from programs import ROOT, run_python
+from programs import ROOT, require_program, run_python
 
 import ccert
 from ccert import _openssl
@@ -99,6 +99,7 @@ def test_missing_library_is_explained(another_libssl):
 
 def test_verification_errors_are_openssls():
     """Names and numbers are those of x509_vfy.h."""
+    require_program("gcc")
     header = subprocess.run(
         ["gcc", "-E", "-dM", "-"],
         input="#include <openssl/x509_vfy.h>\n",

@@ -18,6 +18,7 @@ import pki
 import pytest
 from cases import CASES
 from compiled import MEMORY, THREADS, run
+from programs import require_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,7 @@ def _numbers(line: str) -> dict[str, int]:
 @pytest.fixture(scope="session")
 def thread_sanitizer(tmp_path_factory):
     """Skip where ThreadSanitizer's runtime does not start: older ones refuse newer kernels."""
+    require_program("gcc")
     path = tmp_path_factory.mktemp("tsan") / "nothing"
     path.with_suffix(".c").write_text("int main(void) { return 0; }\n")
     try:

@@ -18,6 +18,7 @@ import sys
 import time
 
 import pytest
+from programs import require_program
 from serving import send
 
 from load.client import ACKNOWLEDGED, NOT_BEGUN, Ports
@@ -206,6 +207,7 @@ int fsync(int fd)
 def test_failing_disk(start, tmp_path, directory):
     """Where fsync fails, of the message or of its directory, there is no 250."""
     library, failing = tmp_path / "fsync.so", tmp_path / "failing"
+    require_program("gcc")
     command = ["gcc", "-shared", "-fPIC", f"-DDIRECTORY={directory}", "-o", library, "-xc", "-"]
     subprocess.run(command, input=FAILING_FSYNC, text=True, check=True)
     environment = {

@@ -6,7 +6,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from programs import ROOT
+from programs import ROOT, require_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +54,7 @@ def run_whole(*command, timeout: float = 300) -> str:
 
 def compile_c(path: Path, sources: Iterable[Path], *flags: str) -> Path:
     """Compile sources of tests/c together with csrc."""
+    require_program("gcc")
     ours = sorted(ROOT.glob("csrc/*.c"))
     run(*COMPILE, *flags, *ours, *sources, "-o", path, *LIBRARIES)
     return path

@@ -6,7 +6,7 @@ linked with.
 
 from __future__ import annotations
 
-import ssl  # noqa: F401 - see above
+import ssl
 from typing import Any
 
 from ccert.errors import ConfigError, UnsupportedRuntime
@@ -14,10 +14,16 @@ from ccert.errors import ConfigError, UnsupportedRuntime
 try:
     from ccert._ffi import ffi, lib
 except ImportError as error:  # a missing symbol, or never built
-    raise UnsupportedRuntime(
-        f"ccert's extension does not load: {error}.  Build it on this machine, with this Python "
-        "and this OpenSSL: in ccert's source directory, pip install --force-reinstall --no-deps ."
-    ) from error
+    remedy = (
+        "Build it on this machine, with this Python and this OpenSSL: in ccert's source directory, "
+        "pip install --force-reinstall --no-deps ."
+    )
+    if "libssl.so.3" in str(error) or "libcrypto.so.3" in str(error):
+        remedy = (
+            "It needs the OpenSSL 3 of the system; Debian's package is libssl3.  If Python's ssl "
+            f"uses another OpenSSL (this one uses {ssl.OPENSSL_VERSION}): {remedy}"
+        )
+    raise UnsupportedRuntime(f"ccert's extension does not load: {error}.  {remedy}") from error
 
 __all__ = [
     "check",
