@@ -1,5 +1,7 @@
 """Handler classes with CcertMixin: what cannot work is said when they are made."""
 
+import functools
+
 import pytest
 from aiosmtpd.handlers import Mailbox, Sink
 from smtp_sessions import connected, serving
@@ -61,8 +63,9 @@ def test_a_hook_that_does_not_call_super(hook):
         del self, args
         return "250 OK"
 
-    with pytest.raises(TypeError, match=rf"class H: {hook}\(\) must call super\(\)"):
-        type("H", (CcertMixin,), {hook: replaced})
+    for method in (replaced, staticmethod(replaced), functools.partialmethod(replaced), None):
+        with pytest.raises(TypeError, match=rf"class H: {hook}\(\) must call super\(\)"):
+            type("H", (CcertMixin,), {hook: method})
 
     class Right(CcertMixin):
         async def handle_RCPT(self, *args):  # noqa: N802
@@ -71,7 +74,24 @@ def test_a_hook_that_does_not_call_super(hook):
         async def handle_MAIL(self, *args):  # noqa: N802
             return await CcertMixin.handle_MAIL(self, *args)
 
+    class Nested(CcertMixin):
+        async def handle_RCPT(self, *args):  # noqa: N802
+            async def check():
+                return await super(Nested, self).handle_RCPT(*args)
+
+            return await check()
+
+    class Below(Right):
+        async def handle_RCPT(self, *args):  # noqa: N802
+            return await Right.handle_RCPT(self, *args)
+
+        @functools.lru_cache  # noqa: B019 - any decorator that tells what it wraps
+        def handle_STARTTLS(self, *args):  # noqa: N802
+            return super().handle_STARTTLS(*args)
+
     assert Right()
+    assert Nested()
+    assert Below()
 
 
 def test_unknown_arguments(tmp_path):

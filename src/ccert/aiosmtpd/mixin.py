@@ -224,10 +224,16 @@ class CcertMixin:
 
 
 def _check_calls_super(cls: type, name: str) -> None:
-    """Raise TypeError if a class replaces a method of the mixin, so that nothing is checked."""
-    method = vars(cls).get(name)
+    """Raise TypeError if a class replaces a method of the mixin, so that nothing is checked.
+
+    A method that names no class that has the original cannot call it.
+    """
+    if name not in vars(cls):
+        return
+    method = vars(cls)[name]
     code = getattr(inspect.unwrap(method), "__code__", None) if callable(method) else None
-    if code is not None and not {"super", "CcertMixin"} & {*code.co_names, *code.co_freevars}:
+    ours = {base.__name__ for base in cls.__mro__[1:] if issubclass(base, CcertMixin)}
+    if code is None or not {"super", "__class__", *ours} & {*code.co_names, *code.co_freevars}:
         raise TypeError(
             f"class {cls.__name__}: {name}() must call super().{name}(), or clients are not checked"
         )
