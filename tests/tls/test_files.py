@@ -3,6 +3,7 @@
 import concurrent.futures
 import functools
 import os
+import ssl
 import stat
 import subprocess
 
@@ -223,7 +224,8 @@ def test_directory_admits_no_more_than_openssl(clique, tmp_path, odd):
         ],
         capture_output=True, check=False,
     )  # fmt: skip
-    assert judge.returncode == 2
+    if odd != "empty first" or ssl.OPENSSL_VERSION_INFO < (3, 2):  # later ones read on; we do not
+        assert judge.returncode == 2
     if odd != "empty first":
         with pytest.raises(ccert.ConfigError, match=str(directory)):
             ccert.ChainVerifier(capath=directory)
