@@ -9,8 +9,8 @@
 
 int ccert_init(void)
 {
-    return ccert_digest_init() && ccert_connection_init() && ccert_context_init()
-           && ccert_mark_init();
+    return OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS, NULL) && ccert_digest_init()
+           && ccert_connection_init() && ccert_context_init() && ccert_mark_init();
 }
 
 void ccert_header_version(unsigned int *major, unsigned int *minor)

@@ -1,8 +1,10 @@
 """ChainVerifier: every form of a chain, any moment, any thread, any rubbish."""
 
+import array
 import concurrent.futures
 import dataclasses
 import datetime
+import io
 import random
 import subprocess
 from pathlib import Path
@@ -70,10 +72,19 @@ def test_moment(verifier, clique):
 
 def test_cadata_and_capath(clique, host):
     """CAs come as text, octets or a hashed directory, too."""
-    texts = (clique.root.pem, b"# caf\xe9\n" + clique.root.pem, clique.root.der)
+    texts = (
+        clique.root.pem,
+        b"\xef\xbb\xbf" + clique.root.pem,
+        b"# caf\xe9\n" + clique.root.pem,
+        clique.root.der,
+    )
     for cadata in (clique.root.pem.decode(), *texts, *map(bytearray, texts)):
         verifier = ccert.ChainVerifier(cadata=cadata, trust_server_ccerts=True)
         assert verifier.verify(_pem(clique.leaf())).trusted_as_server
+    for indented in (b"\n " + clique.root.pem, b"\n\t" + clique.root.pem):
+        for source in ({"cadata": indented}, {"cafile": host.anchors(indented)}):
+            with pytest.raises(ConfigError, match="line 2: OpenSSL ignores"):
+                ccert.ChainVerifier(**source)
     with pytest.raises(ConfigError, match="cadata: certificate 1 is broken"):
         ccert.ChainVerifier(cadata=b"no DER")
     with pytest.raises(ConfigError, match="cadata: no PEM certificate found; for a file"):
@@ -130,6 +141,7 @@ def test_undecodable_certificates(verifier, clique):
                 depth,
             )
             assert "cannot be decoded" in verdict.error
+            assert "reason(" not in verdict.error
     not_base64 = _pem(good).replace(b"\nM", b"\n!", 1)
     assert verifier.verify(not_base64).error_depth == 0
     assert verifier.verify(_pem(good)[:-30]).error_depth == 1
@@ -227,7 +239,9 @@ def test_forms_of_a_chain(verifier, clique, form):
 def test_wrong_types(verifier, clique):
     """A usage error is never a verdict: it is a TypeError that says what is wanted."""
     certificate = x509.load_der_x509_certificate(clique.leaf().sent[0].der)
-    for chain in (["x.pem"], [Path("x.pem")], [None], None, 1, certificate):
+    der = clique.leaf().sent[0].der
+    unordered = ({der}, {der: 1}, io.BytesIO(der), io.StringIO("x"), [[der]], array.array("B", der))
+    for chain in (["x.pem"], [Path("x.pem")], [None], None, 1, certificate, *unordered):
         with pytest.raises(TypeError, match="a chain is a path"):
             verifier.verify(chain)
     with pytest.raises(TypeError, match="verify each file by itself"):

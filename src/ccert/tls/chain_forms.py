@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from ccert.errors import ConfigError
@@ -38,7 +39,11 @@ def ders_of(chain: Chain) -> list[bytes]:
     if isinstance(chain, str | bytes | bytearray | memoryview):
         octets = chain.encode() if isinstance(chain, str) else bytes(chain)
         return [octets] if octets.startswith(_SEQUENCE) else read_chain("chain", octets)
-    if not isinstance(chain, Iterable):
+    if (
+        not isinstance(chain, Iterable)
+        or isinstance(chain, AbstractSet | Mapping)
+        or hasattr(chain, "read")
+    ):
         raise TypeError(_NO_CHAIN.format(f"not {type(chain).__name__}"))
     ders = [der for item in chain for der in _of_item(item)]
     if not ders:

@@ -37,6 +37,8 @@ _CERTIFICATE = re.compile(
     re.DOTALL,
 )
 PEM_MARK = b"-----BEGIN "
+_INDENTED = re.compile(r"^[ \t]+-----BEGIN ", re.MULTILINE)
+_BOM = "\ufeff".encode().decode("latin-1")
 _CRL = "-----BEGIN X509 CRL-----"
 _NO_CERTIFICATE = (
     "no PEM certificate found; if it is DER, convert it with openssl x509 -inform DER -in FILE"
@@ -149,6 +151,8 @@ def _pem_or_der(what: str, data: CAData) -> str | bytes:
         raise TypeError(f"{what} must be PEM or DER, as str or bytes, not {type(data).__name__}")
     if PEM_MARK.decode() not in text:
         raise ConfigError(f"{what}: no PEM certificate found; for a file give cafile=")
+    _check_lines(what, text)
+    text = text.removeprefix("\ufeff").removeprefix(_BOM)
     return text.encode("ascii", "replace").decode()  # comments need not be ASCII
 
 
@@ -174,18 +178,22 @@ def read_chain(what: str, chain: bytes) -> list[bytes]:
     return ders
 
 
-def read_file(what: str, path: StrPath) -> bytes:
-    """Read a PEM file.
-
-    Raises:
-        ConfigError: it cannot be read, is empty, or is larger than 64 MB.
-    """
+def _check_path(what: str, path: object) -> None:
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"{what}: must be a path, not {type(path).__name__}")
     if not os.fspath(path):
         raise ConfigError(f"{what}: the name is empty")
     if PEM_MARK.decode() in os.fspath(path):  # which may be a key, and must not get into a log
         raise ConfigError(f"{what}: this is PEM, not the name of a file")
+
+
+def read_file(what: str, path: StrPath) -> bytes:
+    """Read a PEM file.
+
+    Raises:
+        ConfigError: it cannot be read, is empty, or is larger than 64 MB.
+    """
+    _check_path(what, path)
     try:
         with Path(path).open("rb") as file:
             octets = file.read(_LARGEST + 1)
@@ -200,15 +208,25 @@ def read_file(what: str, path: StrPath) -> bytes:
     return octets
 
 
+def _check_lines(what: str, text: str) -> None:
+    """Raise ConfigError for white space before a block, which OpenSSL would ignore silently."""
+    if indented := _INDENTED.search(text):
+        line = text.count("\n", 0, indented.start()) + 1
+        raise ConfigError(f"{what}: line {line}: OpenSSL ignores what has white space before it")
+
+
 def read_regular(what: str, path: StrPath) -> bytes:
     """Read a PEM file that will be read again; otherwise as read_file()."""
-    if isinstance(path, str | os.PathLike) and Path(path).is_fifo():
+    _check_path(what, path)
+    if Path(path).is_fifo():
         raise ConfigError(f"{what} {path}: a pipe can be read but once; give a regular file")
     return read_file(what, path)
 
 
 def _read_text(what: str, path: StrPath) -> str:
-    return read_regular(what, path).decode("latin-1")  # any text may surround PEM
+    text = read_regular(what, path).decode("latin-1")  # any text may surround PEM
+    _check_lines(f"{what} {path}", text)
+    return text
 
 
 def _broken_certificate(text: str) -> str:
