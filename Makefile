@@ -137,13 +137,18 @@ release-check:
 	@test -z "$$(git status --porcelain)" || { echo 'commit first' >&2; exit 1; }
 	CI=true $(MAKE) test
 	$(MAKE) demo lint docs sdist wheel
+	sha256sum dist/* >build.sha256
+	$(MAKE) wheel # once more: the same octets
+	sha256sum --check build.sha256 && rm build.sha256
 	$(MAKE) wheel-test SUITE=bookworm
 	$(MAKE) wheel-test SUITE=trixie
+	$(MAKE) wheel-test SUITE=sid
 
-# The wheel in dist, on the Debian that SUITE names, without a compiler.
+# The wheel in dist, on the Debian that SUITE names, without a compiler; PYTHON may be one of pyenv's.
 wheel-test: SUITE := trixie
 wheel-test:
-	.ci/chroot $(SUITE) test 'openssl python3 python3-venv' /src/.ci/test-wheel $(ARGS)
+	.ci/chroot $(SUITE) test 'mandoc openssl python3-venv $(PEERS)' \
+		/src/.ci/test-wheel $(PYTHON) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build docs/build dist vectors bench.json src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ssl
 import dataclasses
 import re
 import shutil
@@ -178,6 +179,10 @@ def another_libssl(tmp_path_factory) -> Path:
         (directory / f"{stem}.so.Z").write_bytes(_renamed(path.read_bytes()))
     for extension in package.glob("_ffi*.so"):
         extension.write_bytes(_renamed(extension.read_bytes()))
+    (directory / "python").mkdir()  # the same for Python's own ssl
+    if "_ssl" not in sys.builtin_module_names:
+        module = Path(_ssl.__file__)
+        (directory / "python" / module.name).write_bytes(_renamed(module.read_bytes()))
     return directory
 
 

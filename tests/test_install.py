@@ -5,16 +5,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 from programs import ROOT, require_program
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    """A copy of the tree in which a wheel has been built before, by another commit."""
-    require_program("gcc")
-    tree = tmp_path_factory.mktemp("install") / "ccert"
+def _copy(tree: Path) -> Path:
+    """Copy what a wheel is built from."""
     tree.mkdir()
     for name in ("csrc", "src", "docs/man"):
         ignored = shutil.ignore_patterns("*.egg-info", "__pycache__", "*.so")
@@ -28,6 +26,14 @@ def tree(tmp_path_factory):
         "MANIFEST.in",
     ):
         shutil.copy(ROOT / name, tree)
+    return tree
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the tree in which a wheel has been built before, by another commit."""
+    require_program("gcc")
+    tree = _copy(tmp_path_factory.mktemp("install") / "ccert")
     assert _wheel(tree).returncode == 0
     (extension,) = (tree / "build").rglob("_ffi.*.so")
     extension.with_name("removed_upstream.py").write_text("")
@@ -56,3 +62,21 @@ def test_a_removed_module_is_gone(tree):
     names = zipfile.ZipFile(wheel).namelist()
     assert "ccert/errors.py" in names
     assert not [name for name in names if "removed_upstream" in name]
+
+
+def test_sdist_is_reproducible(tmp_path):
+    """The same files make the same octets, whatever their times, umask and directory."""
+    pytest.importorskip("setuptools")
+    code = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    packed = []
+    for name, umask, mtime in (("one", 0o022, 10**9), ("another", 0o077, 10**9 + 9)):
+        tree, out = _copy(tmp_path / name), tmp_path / f"{name}.out"
+        for path in tree.rglob("*"):
+            path.chmod(path.stat().st_mode & ~umask)
+            os.utime(path, (mtime, mtime))
+        subprocess.run(
+            [sys.executable, "-c", code, out], cwd=tree, umask=umask, check=True,
+            env={**os.environ, "SOURCE_DATE_EPOCH": "1000000000"}, capture_output=True,
+        )  # fmt: skip
+        packed.append(next(out.iterdir()).read_bytes())
+    assert packed[0] == packed[1]

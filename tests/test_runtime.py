@@ -1,7 +1,9 @@
 """One libssl for both, or a clear refusal; and a public surface that changes on purpose only."""
 
 import re
+import ssl
 import subprocess
+import sys
 
 import pytest
 from programs import ROOT, require_program, run_python
@@ -95,6 +97,20 @@ def test_missing_library_is_explained(another_libssl):
     done = run_python("import ccert", PYTHONPATH=str(another_libssl))
     assert "UnsupportedRuntime: ccert's extension does not load: libssl.so.Z" in done.stderr
     assert "pip install --force-reinstall" in done.stderr
+
+
+@pytest.mark.skipif("_ssl" in sys.builtin_module_names, reason="Python's ssl is built in")
+def test_no_openssl_3_is_explained(another_libssl, tmp_path):
+    """Where there is no libssl.so.3, it is named, and so is the OpenSSL of Python's ssl."""
+    (tmp_path / "libssl.so.3").write_bytes(b"")  # hides the system's
+    done = run_python(
+        "import ssl, ccert",
+        PYTHONPATH=str(another_libssl / "python"),
+        LD_LIBRARY_PATH=f"{another_libssl}:{tmp_path}",
+    )
+    assert "UnsupportedRuntime: ccert's extension does not load: " in done.stderr, done.stderr
+    assert "It needs the OpenSSL 3 of the system" in done.stderr
+    assert f"this one uses {ssl.OPENSSL_VERSION}" in done.stderr
 
 
 def test_verification_errors_are_openssls():
