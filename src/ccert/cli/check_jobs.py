@@ -134,7 +134,8 @@ def check_files(checker: Checker, names: list[str], jobs: int) -> Iterator[Outco
     Raises:
         CcertError: a process was killed.
     """
-    if jobs == 1 or len(names) <= _CHUNK:
+    jobs = min(jobs, -(-len(names) // _CHUNK))  # rounded up
+    if jobs <= 1:
         yield from map(checker.file, names)
         return
     with concurrent.futures.ProcessPoolExecutor(
