@@ -5,12 +5,10 @@ Handshakes call the same C function to decide (``csrc/chain.c``).
 
 from __future__ import annotations
 
-import collections
 import functools
 import hashlib
 import itertools
 import os
-import threading
 import time
 import warnings
 from pathlib import Path
@@ -39,31 +37,6 @@ __all__ = ["ChainVerifier"]
 _BATCH = 256  # chains
 _CACHE_SIZE = 1024  # certificates
 _CACHED_SIZE = 4096  # octets of DER; decoded, it takes several times as much
-
-
-class _Certificates:
-    """A cache of decoded certificates by their DER; evicts the least recently used.
-
-    The members of a clique send the same intermediates all day.
-    """
-
-    def __init__(self) -> None:
-        self._decoded: collections.OrderedDict[bytes, Any] = collections.OrderedDict()
-        self._lock = threading.Lock()
-
-    def decode(self, der: bytes) -> Any:  # noqa: ANN401 - cdata
-        with self._lock:
-            if der in self._decoded:
-                self._decoded.move_to_end(der)
-                return self._decoded[der]
-        decoded = _openssl.certificate(der)
-        if len(der) > _CACHED_SIZE:  # unknown clients must not exhaust the memory
-            return decoded
-        with self._lock:
-            self._decoded[der] = decoded
-            if len(self._decoded) > _CACHE_SIZE:
-                self._decoded.popitem(last=False)
-        return decoded
 
 
 def _load(
@@ -132,7 +105,7 @@ class ChainVerifier:
             raise ConfigError("no trusted CA: give cafile, capath or cadata")
         self._trust_server_ccerts = trust_server_ccerts
         self._verifier = _openssl.Verifier.new(verify_depth=verify_depth, auth_level=auth_level)
-        self._certificates = _Certificates()
+        self._cached = functools.lru_cache(_CACHE_SIZE)(_openssl.certificate)
         self._digest = _digest(cafile, capath)  # before loading: a change is an error then
         load_anchors(functools.partial(_load, self._verifier), cafile, capath, cadata)
         self._arguments: dict[str, Any] = {
@@ -224,10 +197,16 @@ class ChainVerifier:
         decoded = []
         for depth, der in enumerate(ders_of(chain)):
             try:
-                decoded.append(self._certificates.decode(der))
+                decoded.append(self._decode(der))
             except ConfigError as error:
                 return _undecodable(depth, str(error))
         return decoded
+
+    def _decode(self, der: bytes) -> Any:  # noqa: ANN401 - cdata
+        """Decode, with a cache: the members of a clique send the same intermediates all day."""
+        if len(der) > _CACHED_SIZE:  # unknown clients must not exhaust the memory
+            return _openssl.certificate(der)
+        return self._cached(der)
 
     def _verdict(self, facts: dict[str, Any], decoded: list[Any], moment: int) -> Verdict:
         if self._trust_server_ccerts != "observe":
