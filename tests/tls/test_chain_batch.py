@@ -45,8 +45,11 @@ def test_many_read_little_ahead(clique, chains):
 
     verdicts = verifier.verify_many(endless())
     assert all(next(verdicts) for _ in range(1000))
-    with pytest.raises(TypeError, match="a chain is a path"):
-        list(verifier.verify_many([chains[0], 1]))
+    for place in (0, 1, 255, 256, 300):
+        verdicts = verifier.verify_many([*[chains[0]] * place, 1, chains[0]])
+        assert all(next(verdicts) for _ in range(place))
+        with pytest.raises(TypeError, match="a chain is a path"):
+            next(verdicts)
     with pytest.raises(TypeError, match=r"at must be a datetime\.datetime"):
         verifier.verify_many([], at=5)
 
