@@ -169,7 +169,7 @@ def test_peers(chain, cafile, host, tmp_path, capsys, unused_port):
     context.load_cert_chain(host.write("server.pem", pem))
     with _serving(context, 12) as ports:
         lines = ["\ufeff# partners", "", *(f"127.0.0.1:{port}  # x" for port in ports[:11])]
-        lines.insert(5, f"localhost:{unused_port}")
+        lines.insert(5, f"127.0.0.2:{unused_port}")
         (tmp_path / "peers").write_text("\r\n".join(lines))
         words = ["check", "--json", "--cafile", cafile, "--peers", str(tmp_path / "peers")]
         assert main([*words, "--connect", f"localhost:{ports[11]}"]) == 2
@@ -177,7 +177,7 @@ def test_peers(chain, cafile, host, tmp_path, capsys, unused_port):
     reports = [json.loads(line) for line in captured.out.splitlines()]
     names = [f"localhost:{ports[11]}", *(f"127.0.0.1:{port}" for port in ports[:11])]
     assert [report["file"] for report in reports] == names
-    assert captured.err == f"ccert: localhost:{unused_port}: Connection refused\n"
+    assert captured.err == f"ccert: 127.0.0.2:{unused_port}: Connection refused\n"
     assert [report["valid_for_host"] for report in reports] == [False] + [None] * 11
 
 

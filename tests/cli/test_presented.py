@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 
@@ -46,6 +47,17 @@ def test_check_connect_to_nobody(capsys, unused_port, words):
     """Nobody there is a line and exit status 2."""
     assert main([*words, "--connect", f"127.0.0.1:{unused_port}"]) == 2
     assert "Connection refused" in capsys.readouterr().err
+
+
+def test_check_connect_to_nobody_of_several(capsys, unused_port, words, monkeypatch):
+    """A host with several addresses, none of which answers: the line says why, for each."""
+    addresses = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{number}", unused_port))
+        for number in (1, 2)
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kind: addresses)
+    assert main([*words, "--connect", f"mx.example:{unused_port}"]) == 2
+    assert capsys.readouterr().err.count(f"[Errno {errno.ECONNREFUSED}]") == 2
 
 
 @contextlib.contextmanager

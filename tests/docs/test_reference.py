@@ -78,7 +78,8 @@ def test_errors():
     }
     assert set(rows) == {*_HINTS, 26}
     for number, (said, hint) in rows.items():
-        assert said == words(ctypes.c_long(number)).decode()
+        # 3.6 says more about some
+        assert words(ctypes.c_long(number)).decode().startswith(said)
         assert hint == _HINTS.get(number, "see below")
 
 

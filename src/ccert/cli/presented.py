@@ -84,8 +84,8 @@ def presented_chain(server: Server, starttls: str | None) -> list[bytes]:
         raise ConfigError(f"{server}: {error.reason or error}.  {hint}") from error
     except OSError as error:
         number = error.errno or 0  # a resolver's errors are negative
-        words = os.strerror(number) if number > 0 else error.strerror or "connection lost"
-        raise ConfigError(f"{server}: {words}") from error
+        words = os.strerror(number) if number > 0 else error.strerror or str(error)
+        raise ConfigError(f"{server}: {words or 'connection lost'}") from error
     except (EOFError, ValueError) as error:
         raise ConfigError(f"{server}: {error}") from error
 
