@@ -23,6 +23,12 @@ from sessions import NO_TICKET
 import ccert
 
 
+def pytest_configure(config) -> None:
+    if sys.version_info < (3, 11):  # its asyncio does not notice that the peer has closed
+        ignored = "ignore:unclosed transport <asyncio.sslproto:ResourceWarning"
+        config.addinivalue_line("filterwarnings", ignored)
+
+
 def pytest_report_header() -> list[str]:
     packages = ("aiosmtpd", "cryptography", "cffi", "trio", "uvloop")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)

@@ -66,7 +66,7 @@ def test_a_removed_module_is_gone(tree):
 
 def test_sdist_is_reproducible(tmp_path):
     """The same files make the same octets, whatever their times, umask and directory."""
-    pytest.importorskip("setuptools")
+    pytest.importorskip("setuptools", minversion="77")
     code = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
     packed = []
     for name, umask, mtime in (("one", 0o022, 10**9), ("another", 0o077, 10**9 + 9)):
