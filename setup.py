@@ -26,7 +26,7 @@ class Build(build):
 class Sdist(sdist):
     """With ``SOURCE_DATE_EPOCH``, the same files are packed into the same octets everywhere."""
 
-    def make_archive(self, base_name, _format, *, base_dir, **_owner):  # noqa: ANN001, ANN003, ANN201
+    def make_archive(self, base_name, _format, *, base_dir, **_owner):  # noqa: ANN001, ANN003, ANN201 - setuptools has no types
         """Pack ``base_dir`` without owners, umask and times of files."""
         now = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
 

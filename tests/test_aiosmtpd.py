@@ -153,18 +153,18 @@ def test_stranger_is_refused(host, clique, implicit):
 class _Cooperating:
     """A base with hooks of its own, which refuse."""
 
-    def handle_STARTTLS(self, server, session, envelope) -> bool:  # noqa: ARG002, N802
+    def handle_STARTTLS(self, server, session, envelope) -> bool:  # noqa: ARG002
         return False
 
-    async def handle_EHLO(self, server, session, envelope, hostname, responses):  # noqa: ARG002, N802
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):  # noqa: ARG002
         session.host_name = hostname
         return [*responses[:-1], "250 by the base"]
 
-    async def handle_HELO(self, server, session, envelope, hostname):  # noqa: ARG002, N802
+    async def handle_HELO(self, server, session, envelope, hostname):  # noqa: ARG002
         session.host_name = hostname
         return "250 by the base"
 
-    async def handle_MAIL(self, server, session, envelope, address, options):  # noqa: ARG002, N802
+    async def handle_MAIL(self, server, session, envelope, address, options):  # noqa: ARG002
         return "550 by the base"
 
 

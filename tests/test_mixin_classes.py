@@ -16,7 +16,7 @@ class _Base:
     def __init__(self) -> None:
         self.greeted = ""
 
-    async def handle_EHLO(self, _server, session, _envelope, hostname) -> str:  # noqa: N802
+    async def handle_EHLO(self, _server, session, _envelope, hostname) -> str:
         self.greeted = session.host_name = hostname
         return "250 HELP and more"
 
@@ -68,25 +68,25 @@ def test_a_hook_that_does_not_call_super(hook):
             type("H", (CcertMixin,), {hook: method})
 
     class Right(CcertMixin):
-        async def handle_RCPT(self, *args):  # noqa: N802
+        async def handle_RCPT(self, *args):
             return await super().handle_RCPT(*args)
 
-        async def handle_MAIL(self, *args):  # noqa: N802
+        async def handle_MAIL(self, *args):
             return await CcertMixin.handle_MAIL(self, *args)
 
     class Nested(CcertMixin):
-        async def handle_RCPT(self, *args):  # noqa: N802
+        async def handle_RCPT(self, *args):
             async def check():
                 return await super(Nested, self).handle_RCPT(*args)
 
             return await check()
 
     class Below(Right):
-        async def handle_RCPT(self, *args):  # noqa: N802
+        async def handle_RCPT(self, *args):
             return await Right.handle_RCPT(self, *args)
 
         @functools.lru_cache  # noqa: B019 - any decorator that tells what it wraps
-        def handle_STARTTLS(self, *args):  # noqa: N802
+        def handle_STARTTLS(self, *args):
             return super().handle_STARTTLS(*args)
 
     assert Right()

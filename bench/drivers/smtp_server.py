@@ -34,21 +34,21 @@ class Counter:
 
     delivered = trusted = 0
 
-    async def handle_DATA(self, _server, _session, envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server, _session, envelope) -> str:
         assert envelope.rcpt_tos == ["b@mx.example"]
         self.delivered += envelope.content.endswith(b"Hello.\r\n")
         return "250 2.0.0 counted"
 
 
 class OnCcert(CcertMixin, Counter):
-    def handle_STARTTLS(self, server, session, envelope) -> bool:  # noqa: N802
+    def handle_STARTTLS(self, server, session, envelope) -> bool:
         super().handle_STARTTLS(server, session, envelope)
         self.trusted += session.ccert.trusted_as_server and session.ccert.subject == NAME
         return True
 
 
 class OnSsl(Counter):
-    def handle_STARTTLS(self, _server, session, _envelope) -> bool:  # noqa: N802
+    def handle_STARTTLS(self, _server, session, _envelope) -> bool:
         self.trusted += VARIANTS["ssl's default"].knows(session.ssl["ssl_object"])
         return True
 

@@ -43,7 +43,7 @@ class _Handler(CcertMixin):
         super().__init__()
         self.server = server
 
-    async def handle_DATA(self, _server, session, envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server, session, envelope) -> str:
         self.server.keep(Delivery(session.ccert, envelope.content))
         return "250 2.0.0 kept"
 

@@ -152,7 +152,7 @@ def test_table_without_actions(table):
 
 
 class _Refusing:
-    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: ARG002, N802
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: ARG002
         return "550 by the base"
 
 
@@ -185,7 +185,7 @@ def test_with_aiosmtpd(host, clique, chain, table, caplog):
 class _Choosy:
     """A base that refuses one recipient."""
 
-    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: ARG002, N802
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: ARG002
         if address == "no@mx.example":
             return "550 by the base"
         envelope.rcpt_tos.append(address)
@@ -195,7 +195,7 @@ class _Choosy:
 class _Prepending(CcertMixin, _Choosy):
     headers = None
 
-    async def handle_DATA(self, server, session, envelope):  # noqa: ARG002, N802
+    async def handle_DATA(self, server, session, envelope):  # noqa: ARG002
         self.headers = envelope.ccert_headers
         return "250 OK"
 

@@ -19,7 +19,7 @@ class Handler(CcertMixin, Sink):
 
     session = None
 
-    async def handle_QUIT(self, _server, session, _envelope) -> str:  # noqa: N802
+    async def handle_QUIT(self, _server, session, _envelope) -> str:
         self.session = session
         return "221 Bye"
 

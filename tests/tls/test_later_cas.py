@@ -42,6 +42,11 @@ def test_errors_name_the_file(clique, context, tmp_path):
     assert context.cert_store_stats()["x509"] == 1
     with pytest.raises(ConfigError, match=f"CA directory {tmp_path}: no hashed certificate found"):
         context.load_verify_locations(capath=tmp_path)
+    good = tmp_path / "good.pem"
+    good.write_bytes(other.pem)
+    with pytest.raises(ConfigError, match="no hashed certificate found"):
+        context.load_verify_locations(good, capath=tmp_path)
+    assert context.cert_store_stats()["x509"] == 1
     for nothing in ({}, {"cafile": None}):
         with pytest.raises(TypeError, match="cannot be all omitted"):
             context.load_verify_locations(**nothing)

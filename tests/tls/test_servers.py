@@ -141,7 +141,7 @@ def test_aiosmtpd(context, client):
     peers = []
 
     class Handler:
-        def handle_STARTTLS(self, _server, session, _envelope) -> bool:  # noqa: N802
+        def handle_STARTTLS(self, _server, session, _envelope) -> bool:
             peers.append(ccert.peer(session.ssl["ssl_object"]))
             return True
 

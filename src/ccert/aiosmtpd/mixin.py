@@ -33,7 +33,6 @@ _NOT_SECURE = "554 5.7.0 Command refused due to lack of security"  # RFC 3207, s
 _UNKNOWN = "421 4.3.0 Cannot tell who you are; try again later"
 _NO_TLS = "530 5.7.0 Must issue a STARTTLS command first"  # section 4
 
-
 _HOOKS = ("__init__", *(f"handle_{word}" for word in ("STARTTLS", "EHLO", "HELO", "MAIL", "RCPT")))
 _OLD_EHLO = 4  # arguments of a hook as it was before aiosmtpd 1.3
 
@@ -100,6 +99,8 @@ class CcertMixin:
         if not isinstance(require_trusted, bool):
             raise TypeError(f"require_trusted must be True or False, not {require_trusted!r}")
         self._require_trusted = require_trusted
+        ehlo = getattr(super(), "handle_EHLO", None)
+        self._ehlo_is_old = ehlo and len(inspect.signature(ehlo).parameters) == _OLD_EHLO
         self._restrictions = Restrictions(
             check_ccert_access=check_ccert_access,
             relay_clientcerts=relay_clientcerts,
@@ -107,7 +108,7 @@ class CcertMixin:
             policy_service=policy_service,
         )
 
-    def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: N802
+    def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:
         """Check the client after its handshake; False: it may only QUIT."""
         if self._meet(server, session) and self._lacks_trust(session):
             log_decision("reject", session, "STARTTLS", _NOT_SECURE)
@@ -115,7 +116,7 @@ class CcertMixin:
         hook = getattr(super(), "handle_STARTTLS", None)
         return hook is None or bool(hook(server, session, envelope))
 
-    async def handle_EHLO(  # noqa: N802
+    async def handle_EHLO(
         self,
         server: SMTP,
         session: Session,
@@ -134,11 +135,11 @@ class CcertMixin:
             session.host_name = hostname
             return responses
         arguments = (server, session, envelope, hostname)
-        if len(inspect.signature(hook).parameters) == _OLD_EHLO:  # it returns the last line
+        if self._ehlo_is_old:  # it returns the last line
             return [*responses[:-1], cast("str", await hook(*arguments))]
         return cast("list[str]", await hook(*arguments, responses))
 
-    async def handle_HELO(  # noqa: N802
+    async def handle_HELO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str
     ) -> str:
         """Check the client if the connection began with TLS."""
@@ -153,7 +154,7 @@ class CcertMixin:
         session.host_name = hostname
         return f"250 {server.hostname}"
 
-    async def handle_MAIL(  # noqa: N802
+    async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Refuse the sender if the client must be trusted but is not."""
@@ -168,7 +169,7 @@ class CcertMixin:
         envelope.mail_options.extend(options)
         return "250 2.1.0 Ok"
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Refuse the recipient if a table or the policy service does."""

@@ -16,7 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from ccert.cli.check_jobs import Checker, Outcome, Source, check_files, unreadable
+from ccert.cli.check_jobs import Checker, Outcome, check_files, unreadable
 from ccert.cli.check_report import STYLES, Wishes
 from ccert.cli.presented import Server, presented_chain, servers_in
 from ccert.errors import CcertError, ConfigError
@@ -40,7 +40,7 @@ def _from_server(server: Server, starttls: str | None, checker: Checker) -> Outc
         chain = presented_chain(server, starttls)
     except CcertError as error:  # check the others anyway
         return unreadable(error)
-    return checker.check(Source(str(server), server.host, chain))
+    return checker.check(str(server), server.host, chain)
 
 
 def _check_servers(

@@ -8,8 +8,6 @@ import io
 import itertools
 import multiprocessing
 import signal
-import sys
-import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
@@ -20,7 +18,7 @@ from ccert.cli.check_report import Report, Row
 from ccert.errors import CcertError
 from ccert.text import printable
 from ccert.tls.chain import ChainVerifier
-from ccert.tls.settings import warn_of_many_anchors
+from ccert.tls.settings import too_many_anchors
 
 if TYPE_CHECKING:
     import argparse
@@ -28,18 +26,10 @@ if TYPE_CHECKING:
 
     from ccert.cli.check_report import Wishes
 
-__all__ = ["Checker", "Outcome", "Source", "check_files", "unreadable"]
+__all__ = ["Checker", "Outcome", "check_files", "unreadable"]
 
 _CHUNK = 50  # files that a process gets at a time
 _AHEAD = 4  # chunks for each process
-
-
-class Source(NamedTuple):
-    """A chain, where it is from, and the host that was asked for it ("": a file)."""
-
-    name: str
-    host: str
-    chain: list[bytes]
 
 
 class Outcome(NamedTuple):
@@ -82,26 +72,23 @@ class Checker:
         )
 
     def warning(self) -> str:
-        """Return what to warn of, once; "" if there is nothing."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            warn_of_many_anchors(True, self._verifier.trusted_cas, stacklevel=2)  # noqa: FBT003
-        return str(caught[0].message) if caught else ""
+        """Return what to warn of; "" if there is nothing."""
+        return too_many_anchors(self._verifier.trusted_cas)
 
     def file(self, name: str) -> Outcome:
         """Check a file's chain."""
         try:
-            return self.check(Source(name, "", chain_in(name)))
+            return self.check(name, "", chain_in(name))
         except CcertError as error:  # check the others anyway
             return unreadable(error)
 
-    def check(self, source: Source) -> Outcome:
-        """Check a chain."""
-        off = self._verifier.verify(source.chain, self._wishes.at)
+    def check(self, name: str, host: str, chain: list[bytes]) -> Outcome:
+        """Check a chain; ``host``: that was asked for it; "": nobody was."""
+        off = self._verifier.verify(chain, self._wishes.at)
         report = Report(
-            source.name,
-            source.host,
-            [details(der, depth) for depth, der in enumerate(source.chain)],
+            name,
+            host,
+            [details(der, depth) for depth, der in enumerate(chain)],
             off,
             off if off.would_be is None else off.would_be,
             self._wishes,
@@ -168,7 +155,6 @@ _checkers: list[Checker] = []  # one
 def _begin(checker: Checker) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool
     _checkers[:] = [checker]
-    sys.stdin.close()
 
 
 def _check_chunk(names: Iterable[str]) -> list[Outcome]:

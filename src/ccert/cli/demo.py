@@ -73,12 +73,12 @@ class _Delivery:
         self.maildir = mailbox.Maildir(maildir)
         self.peers: list[ccert.Peer] = []
 
-    def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: ARG002, N802
+    def handle_STARTTLS(self, server: SMTP, session: Session, envelope: Envelope) -> bool:  # noqa: ARG002
         if session.ccert is not None:
             self.peers.append(session.ccert)
         return True
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         if not isinstance(envelope.content, bytes):
             return "451 4.3.0 no message"
         self.maildir.add(envelope.content)

@@ -26,7 +26,7 @@ _CLIENT_CERTS = {  # the two parameters for each choice
 class _OneLine(logging.Formatter):
     """Formats each record as one line: text from a client cannot begin another."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+    def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)
         return printable(line)
 

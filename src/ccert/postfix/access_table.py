@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ccert.postfix.text_table import Row
-    from ccert.tls.files import StrPath
+    from ccert.tls.paths import StrPath
     from ccert.tls.peer import Peer
 
 __all__ = ["AccessTable"]

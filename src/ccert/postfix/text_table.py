@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from ccert.errors import ConfigError
 from ccert.postfix.logical_lines import BLANKS, logical_lines
+from ccert.tls.paths import check_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ccert.tls.files import StrPath
+    from ccert.tls.paths import StrPath
 
 __all__ = ["Row", "TextTable"]
 
@@ -56,8 +57,7 @@ class TextTable(ABC, Generic[_T]):
     _kind: str  # of table, for messages
 
     def __init__(self, path: StrPath) -> None:
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"{self._kind}: must be a path, not {type(path).__name__}")
+        check_path(self._kind, path)
         self._path = path
         self._signature: object = None  # of the file when last read
         self._content: _T | None = None  # the last usable one; always replaced as a whole

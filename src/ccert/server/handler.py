@@ -38,7 +38,7 @@ class _Delivery:
         self._maildir = maildir
         self._asked = asked
 
-    async def handle_EHLO(  # noqa: N802
+    async def handle_EHLO(
         self,
         server: SMTP,  # noqa: ARG002 - aiosmtpd's signature
         session: Session,
@@ -51,7 +51,7 @@ class _Delivery:
         *first, last = [line for line in responses if not line.startswith("250-AUTH")]
         return [*first, "250-ENHANCEDSTATUSCODES", last]
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Deliver; 250 means that the message is on disk."""
         identifier = secrets.token_hex(6).upper()
         client = client_name(session)

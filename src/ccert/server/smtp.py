@@ -150,13 +150,13 @@ class SMTP(Ending):
         return Envelope()
 
     @smtp.syntax("EHLO hostname")
-    async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802
+    async def smtp_EHLO(self, hostname: str) -> None:
         """Answer without enhanced status codes (RFC 2034, section 4)."""
         await self._greet(super().smtp_EHLO(hostname))
         self._limit_commands()
 
     @smtp.syntax("HELO hostname")
-    async def smtp_HELO(self, hostname: str) -> None:  # noqa: N802
+    async def smtp_HELO(self, hostname: str) -> None:
         """Likewise."""
         await self._greet(super().smtp_HELO(hostname))
 
@@ -173,7 +173,7 @@ class SMTP(Ending):
             self._greeting = False
 
     @smtp.syntax("RCPT TO: <address>", extended=" [SP <mail-parameters>]")
-    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
+    async def smtp_RCPT(self, arg: str | None) -> None:
         """Add a recipient, up to a limit; "<>" is valid only as a sender.
 
         A recipient beyond the limit does not count as an error, because the client sends it again
@@ -190,7 +190,7 @@ class SMTP(Ending):
         await super().smtp_RCPT(arg)
 
     @smtp.syntax("STARTTLS", when="tls_context")
-    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
+    async def smtp_STARTTLS(self, arg: str) -> None:
         """Do the handshake, with a timeout and the current context; otherwise as in aiosmtpd."""
         if arg:
             await self.push("501 5.5.4 Syntax: STARTTLS")
@@ -210,7 +210,7 @@ class SMTP(Ending):
             raise smtp.TLSSetupException  # failed, or aborted
 
     @smtp.syntax("DATA")
-    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
+    async def smtp_DATA(self, arg: str) -> None:
         """Receive a message into a file, and let the handler deliver it."""
         if await self.check_helo_needed():
             return

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from ccert import _openssl
 from ccert.errors import ConfigError
+from ccert.tls.paths import LARGEST, check_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    StrPath = str | os.PathLike[str]
+    from ccert.tls.paths import StrPath
 
 __all__ = ["hashed_files"]
 
-_LARGEST = 64 * 1024 * 1024
 _NAME = re.compile(r"(?P<hash>[0-9a-f]{8})\.(?P<crl>r?)(?P<number>0|[1-9]\d*)")
 
 
@@ -44,10 +44,7 @@ def hashed_files(capath: StrPath) -> list[Path]:
 
 
 def _names(capath: StrPath) -> set[str]:
-    if not isinstance(capath, str | os.PathLike):
-        raise TypeError(f"CA directory: must be a path, not {type(capath).__name__}")
-    if "-----BEGIN " in os.fspath(capath):
-        raise ConfigError("CA directory: this is PEM, not the name of a directory")
+    check_path("CA directory", capath)
     try:
         return set(os.listdir(capath))  # noqa: PTH208 - only names are needed
     except OSError as error:
@@ -100,13 +97,13 @@ def _counted(capath: StrPath, names: set[str], prefix: str) -> Iterator[Path]:
 def _certificates_in(path: Path) -> list[bytes]:
     try:
         with path.open("rb") as file:
-            text = file.read(_LARGEST + 1)
+            text = file.read(LARGEST + 1)
     except OSError as error:
         raise ConfigError(
             f"CA file {path}: {error.strerror}; run openssl rehash {path.parent}"
         ) from error
-    if len(text) > _LARGEST:
-        raise ConfigError(f"CA file {path}: more than {_LARGEST >> 20} MB")
+    if len(text) > LARGEST:
+        raise ConfigError(f"CA file {path}: more than {LARGEST >> 20} MB")
     return _openssl.pem_certificates(text)
 
 

@@ -5,6 +5,7 @@ Handshakes call the same C function to decide (``csrc/chain.c``).
 
 from __future__ import annotations
 
+import datetime
 import functools
 import hashlib
 import itertools
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ccert import _openssl
 from ccert.errors import ConfigError
 from ccert.tls.ca_directory import hashed_files
-from ccert.tls.chain_forms import ders_of, unix_time
+from ccert.tls.chain_forms import ders_of
 from ccert.tls.files import load_anchors, read_chain, read_regular
 from ccert.tls.observation import observe
 from ccert.tls.settings import check_settings, warn_of_many_anchors
@@ -25,11 +26,11 @@ from ccert.verdict import Trust, Verdict
 from ccert.x509_errors import X509VErr
 
 if TYPE_CHECKING:
-    import datetime
     from collections.abc import Iterable, Iterator
 
     from ccert.tls.chain_forms import Chain
-    from ccert.tls.files import CAData, StrPath
+    from ccert.tls.files import CAData
+    from ccert.tls.paths import StrPath
     from ccert.tls.settings import TrustServerCcerts
 
 __all__ = ["ChainVerifier"]
@@ -155,7 +156,7 @@ class ChainVerifier:
             ConfigError: there is no certificate, or the file cannot be read.
             TypeError: an argument is of the wrong type.
         """
-        moment = int(time.time()) if at is None else unix_time(at)
+        moment = int(time.time()) if at is None else _unix_time(at)
         decoded = self._decoded(chain)
         if isinstance(decoded, Verdict):
             return decoded
@@ -178,7 +179,7 @@ class ChainVerifier:
         Raises:
             ConfigError, TypeError: as :meth:`verify`, when the chain's turn comes.
         """
-        moment = int(time.time()) if at is None else unix_time(at)
+        moment = int(time.time()) if at is None else _unix_time(at)
         return self._verify_many(iter(chains), moment)
 
     def _verify_many(self, chains: Iterator[Chain], moment: int) -> Iterator[Verdict]:
@@ -243,6 +244,13 @@ def _unpickled(arguments: dict[str, Any], digest: bytes) -> ChainVerifier:
     if verifier._digest != digest:  # noqa: SLF001 - of the class in this module
         raise ConfigError("the trusted CAs have changed since this ChainVerifier was pickled")
     return verifier
+
+
+def _unix_time(at: datetime.datetime) -> int:
+    if not isinstance(at, datetime.datetime):
+        raise TypeError(f"at must be a datetime.datetime, not {type(at).__name__}")
+    aware = at if at.tzinfo else at.replace(tzinfo=datetime.timezone.utc)
+    return int(aware.timestamp())
 
 
 def _undecodable(depth: int, reason: str) -> Verdict:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from ccert.errors import ConfigError
-from ccert.tls.files import PEM_MARK, read_chain, read_file
+from ccert.tls.files import read_chain, read_file
+from ccert.tls.paths import PEM_MARK
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from ccert.tls.files import StrPath
+    from ccert.tls.paths import StrPath
 
     Octets = bytes | bytearray | memoryview
     Chain = StrPath | Octets | Iterable[str | Octets | x509.Certificate]
 
-__all__ = ["Chain", "ders_of", "unix_time"]
+__all__ = ["Chain", "ders_of"]
 
 _SEQUENCE = b"\x30"  # the first octet of a certificate's DER
 _NO_CHAIN = (
@@ -67,11 +67,3 @@ def _of_item(item: str | bytes | bytearray | memoryview | x509.Certificate) -> l
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - optional
 
     return [item.public_bytes(Encoding.DER)]
-
-
-def unix_time(at: datetime.datetime) -> int:
-    """Return a moment as a Unix time; a naive one means UTC."""
-    if not isinstance(at, datetime.datetime):
-        raise TypeError(f"at must be a datetime.datetime, not {type(at).__name__}")
-    aware = at if at.tzinfo else at.replace(tzinfo=datetime.timezone.utc)
-    return int(aware.timestamp())

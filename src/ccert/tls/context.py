@@ -17,7 +17,8 @@ from ccert.tls.settings import (
 )
 
 if TYPE_CHECKING:
-    from ccert.tls.files import CAData, Password, StrPath
+    from ccert.tls.files import CAData, Password
+    from ccert.tls.paths import StrPath
     from ccert.tls.settings import ClientCerts, TrustServerCcerts
 
 __all__ = ["ServerContext"]
@@ -152,11 +153,11 @@ class ServerContext(ssl.SSLContext):
         *,
         crls: bool,
     ) -> None:
-        if cafile is not None or cadata is not None:
-            named = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # also finds errors first
-            load_anchors(named.load_verify_locations, cafile, None, cadata, crls=crls)
-            ours, theirs = _openssl.find_ssl_ctx(self), _openssl.find_ssl_ctx(named)
-            _openssl.send_ca_names(ours, theirs)
+        named = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # these find errors before anything changes
+        unnamed = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        load_anchors(named.load_verify_locations, cafile, None, cadata, crls=crls)
+        load_anchors(unnamed.load_verify_locations, None, capath, None)
+        _openssl.send_ca_names(_openssl.find_ssl_ctx(self), _openssl.find_ssl_ctx(named))
         load_anchors(super().load_verify_locations, cafile, capath, cadata, crls=crls)
 
     def get_ca_certs(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own

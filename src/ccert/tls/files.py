@@ -6,7 +6,6 @@ error message.
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
 from collections.abc import Callable
@@ -15,12 +14,11 @@ from pathlib import Path
 from ccert import _openssl
 from ccert.errors import ConfigError
 from ccert.tls.ca_directory import hashed_files
+from ccert.tls.paths import LARGEST, PEM_MARK, StrPath, check_path
 
 __all__ = [
-    "PEM_MARK",
     "CAData",
     "Password",
-    "StrPath",
     "load_anchors",
     "load_identity",
     "read_chain",
@@ -28,7 +26,6 @@ __all__ = [
     "read_regular",
 ]
 
-StrPath = str | os.PathLike[str]
 CAData = str | bytes | bytearray | memoryview
 Password = str | bytes | bytearray | Callable[[], str | bytes | bytearray] | None
 
@@ -36,14 +33,12 @@ _CERTIFICATE = re.compile(
     r"-----BEGIN (?P<kind>(X509 |TRUSTED )?CERTIFICATE)-----.*?(-----END (?P=kind)-----|\Z)",
     re.DOTALL,
 )
-PEM_MARK = b"-----BEGIN "
 _INDENTED = re.compile(r"^[ \t]+-----BEGIN ", re.MULTILINE)
 _BOM = "\ufeff".encode().decode("latin-1")
 _CRL = "-----BEGIN X509 CRL-----"
 _NO_CERTIFICATE = (
     "no PEM certificate found; if it is DER, convert it with openssl x509 -inform DER -in FILE"
 )
-_LARGEST = 64 << 20  # octets of a file
 
 
 def load_identity(
@@ -178,33 +173,24 @@ def read_chain(what: str, chain: bytes) -> list[bytes]:
     return ders
 
 
-def _check_path(what: str, path: object) -> None:
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"{what}: must be a path, not {type(path).__name__}")
-    if not os.fspath(path):
-        raise ConfigError(f"{what}: the name is empty")
-    if PEM_MARK.decode() in os.fspath(path):  # which may be a key, and must not get into a log
-        raise ConfigError(f"{what}: this is PEM, not the name of a file")
-
-
 def read_file(what: str, path: StrPath) -> bytes:
     """Read a PEM file.
 
     Raises:
         ConfigError: it cannot be read, is empty, or is larger than 64 MB.
     """
-    _check_path(what, path)
+    check_path(what, path)
     try:
         with Path(path).open("rb") as file:
-            octets = file.read(_LARGEST + 1)
+            octets = file.read(LARGEST + 1)
     except OSError as error:
         raise ConfigError(f"{what} {path}: {error.strerror}") from error
     except ValueError as error:  # a NUL, or what the file system cannot encode
         raise ConfigError(f"{what} {path!r}: {error}") from error
     if not octets.strip():
         raise ConfigError(f"{what} {path}: the file is empty")
-    if len(octets) > _LARGEST:
-        raise ConfigError(f"{what} {path}: more than {_LARGEST >> 20} MB")
+    if len(octets) > LARGEST:
+        raise ConfigError(f"{what} {path}: more than {LARGEST >> 20} MB")
     return octets
 
 
@@ -217,7 +203,7 @@ def _check_lines(what: str, text: str) -> None:
 
 def read_regular(what: str, path: StrPath) -> bytes:
     """Read a PEM file that will be read again; otherwise as read_file()."""
-    _check_path(what, path)
+    check_path(what, path)
     if Path(path).is_fifo():
         raise ConfigError(f"{what} {path}: a pipe can be read but once; give a regular file")
     return read_file(what, path)

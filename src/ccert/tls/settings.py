@@ -15,6 +15,7 @@ __all__ = [
     "TrustServerCcerts",
     "check_effect_without_anchors",
     "check_settings",
+    "too_many_anchors",
     "warn_of_anchors",
     "warn_of_many_anchors",
     "warn_of_system_cas",
@@ -69,12 +70,19 @@ def check_effect_without_anchors(client_certs: str, trust_server_ccerts: object)
 
 def warn_of_many_anchors(trust_server_ccerts: object, anchors: int, *, stacklevel: int) -> None:
     """Warn if there are too many trusted CAs for a clique; ``stacklevel``: see warnings.warn()."""
-    if trust_server_ccerts is True and anchors > CLIQUE_SIZE:
-        warnings.warn(
-            f"trust_server_ccerts with {anchors} trusted CAs: a clique trusts a few, not the "
-            "Web PKI, whose CAs issue server certificates to everybody",
-            stacklevel=stacklevel,
-        )
+    text = too_many_anchors(anchors)
+    if text and trust_server_ccerts is True:
+        warnings.warn(text, stacklevel=stacklevel)
+
+
+def too_many_anchors(anchors: int) -> str:
+    """Return a warning if there are too many trusted CAs for a clique, otherwise ""."""
+    if anchors <= CLIQUE_SIZE:
+        return ""
+    return (
+        f"trust_server_ccerts with {anchors} trusted CAs: a clique trusts a few, not the Web PKI, "
+        "whose CAs issue server certificates to everybody"
+    )
 
 
 def warn_of_anchors(

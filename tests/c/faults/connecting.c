@@ -43,6 +43,14 @@ static bool kept(SSL_CTX *server, const variety *v, const pair *p, long before)
     return (p->finished && v->trusted) ? now > before + 1 : now > before;
 }
 
+/* prepare - the policy and, where the client is to resume, its session */
+static void prepare(SSL_CTX *server, SSL_CTX *client, const variety *v, SSL_SESSION **session)
+{
+    install(server, v);
+    if (v->resumed)
+        must(shake_well(server, client, v, session) == SAME, "make a session");
+}
+
 outcome attempt_handshake(const variety *v, const fault *f)
 {
     SSL_CTX *server = new_server(v), *client = new_client(v);
@@ -52,9 +60,7 @@ outcome attempt_handshake(const variety *v, const fault *f)
     long before;
     bool hit;
 
-    install(server, v);
-    if (v->resumed)
-        must(shake_well(server, client, v, &session) == SAME, "make a session");
+    prepare(server, client, v, &session);
     before = SSL_CTX_sess_number(server);
     allocator_arm(f);
     if (pair_make(&p, server, client, session))
@@ -128,9 +134,7 @@ outcome attempt_peer(const variety *v, const fault *f)
     outcome found;
     bool hit;
 
-    install(server, v);
-    if (v->resumed)
-        must(shake_well(server, client, v, &session) == SAME, "make a session");
+    prepare(server, client, v, &session);
     must(pair_make(&p, server, client, session), "make a server");
     pair_shake(&p);
     allocator_arm(f);
