@@ -18,7 +18,7 @@ class Build(build):
 
     def run(self) -> None:
         """Build."""
-        if Path(self.build_base).is_dir():
+        if self.build_base == "build" and Path(self.build_base).is_dir():  # else somebody chose it
             shutil.rmtree(self.build_base)
         super().run()
 

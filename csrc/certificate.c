@@ -11,6 +11,7 @@ X509 *ccert_certificate_new(const unsigned char *der, size_t size)
     const unsigned char *at = der;
     X509 *certificate;
 
+    ERR_clear_error();
     if (size > INT32_MAX)
         return NULL;
     certificate = d2i_X509(NULL, &at, (long)size);

@@ -93,12 +93,14 @@ void ccert_verifier_free(ccert_verifier *verifier)
 
 int ccert_verifier_load(ccert_verifier *verifier, const char *cafile)
 {
+    ERR_clear_error();
     return X509_STORE_load_file(verifier->store, cafile)
            && ccert_memory_sufficed_for_all(verifier->store);
 }
 
 int ccert_verifier_trust(ccert_verifier *verifier, X509 *anchor)
 {
+    ERR_clear_error();
     return X509_STORE_add_cert(verifier->store, anchor) /* takes a reference */
            && ccert_memory_sufficed(anchor);
 }

@@ -39,6 +39,8 @@ const char *ccert_library_path(void)
     return info.dli_fname;
 }
 
+/* ccert_error - the reason of what failed; each function that Python asks for it begins with
+ * ERR_clear_error(), or the reason could be of somebody else's call */
 int ccert_error(char *text, size_t size)
 {
     unsigned long code = ERR_get_error();

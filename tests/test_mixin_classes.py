@@ -1,11 +1,16 @@
 """Handler classes with CcertMixin: what cannot work is said when they are made."""
 
+import asyncio
+import contextlib
 import functools
 
+import pki
 import pytest
 from aiosmtpd.handlers import Mailbox, Sink
+from aiosmtpd.smtp import SMTP
 from smtp_sessions import connected, serving
 
+import ccert
 from ccert import postfix
 from ccert.aiosmtpd import CcertMixin
 
@@ -52,46 +57,111 @@ def test_order_of_bases(base):
         type("Deeper", (other, right), {})
 
 
+class _Own(CcertMixin):
+    """Accepts every recipient, whatever the mixin says."""
+
+    async def handle_RCPT(self, _server, _session, envelope, address, _options) -> str:
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 mine"
+
+
+class _DeafToSuper(CcertMixin):
+    async def handle_RCPT(self, *args) -> str:
+        await super().handle_RCPT(*args)
+        return "250 2.1.5 mine"
+
+
+class _AssignedLater(CcertMixin):
+    pass
+
+
+_AssignedLater.handle_RCPT = _Own.handle_RCPT
+
+
+class _ByAnInstance(CcertMixin):
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.handle_RCPT = functools.partial(_Own.handle_RCPT, self)
+
+
+class _Partial(CcertMixin):
+    handle_RCPT = functools.partialmethod(_Own.handle_RCPT)
+
+
+class _Under(_Own):
+    pass
+
+
 @pytest.mark.parametrize(
-    "hook",
-    ["__init__", "handle_STARTTLS", "handle_EHLO", "handle_HELO", "handle_MAIL", "handle_RCPT"],
+    "kind", [_Own, _DeafToSuper, _AssignedLater, _ByAnInstance, _Partial, _Under]
 )
-def test_a_hook_that_does_not_call_super(hook):
-    """Nobody would be checked: that is an error when the class is defined, not an open relay."""
+def test_checks_come_before_every_hook(host, clique, tmp_path, kind):
+    """A hook of one's own cannot let in whom a table does not, however it got there."""
+    (tmp_path / "names").write_text("mx.partner.example OK\n")
+    handler = kind(relay_clientnames=ccert.NameTable(tmp_path / "names"))
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    answers = {}
+    with serving(handler, context) as port:
+        for name in ("mx.partner.example", "mx.stranger.example"):
+            client = host.client(clique.leaf(names=[name]))
+            with connected(port, client, implicit=False) as smtp:
+                smtp.ehlo("client.example")
+                smtp.mail("a@b.example")
+                answers[name] = smtp.rcpt("b@mx.example")
+    assert answers["mx.partner.example"] == (250, b"2.1.5 mine")
+    assert answers["mx.stranger.example"][0] == 554
 
-    def replaced(self, *args) -> str:
-        del self, args
-        return "250 OK"
 
-    for method in (replaced, staticmethod(replaced), functools.partialmethod(replaced), None):
-        with pytest.raises(TypeError, match=rf"class H: {hook}\(\) must call super\(\)"):
-            type("H", (CcertMixin,), {hook: method})
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize("command", ["EHLO", "HELO", "MAIL", "STARTTLS"])
+def test_checks_come_before_other_hooks(host, clique, command, implicit):
+    """require_trusted holds whatever the class's own hook says; without it, the hook decides."""
 
-    class Right(CcertMixin):
-        async def handle_RCPT(self, *args):
-            return await super().handle_RCPT(*args)
+    class Lenient(CcertMixin):
+        def handle_STARTTLS(self, *_args) -> bool:
+            return True
 
-        async def handle_MAIL(self, *args):
-            return await CcertMixin.handle_MAIL(self, *args)
+        async def handle_EHLO(self, _server, session, _envelope, hostname, responses):
+            session.host_name = hostname
+            return responses
 
-    class Nested(CcertMixin):
-        async def handle_RCPT(self, *args):
-            async def check():
-                return await super(Nested, self).handle_RCPT(*args)
+        async def handle_HELO(self, _server, session, _envelope, hostname) -> str:
+            session.host_name = hostname
+            return "250 mx.example"
 
-            return await check()
+        async def handle_MAIL(self, _server, _session, envelope, address, _options) -> str:
+            envelope.mail_from = address
+            return "250 2.1.0 mine"
 
-    class Below(Right):
-        async def handle_RCPT(self, *args):
-            return await Right.handle_RCPT(self, *args)
+    replies = []
+    for required in (True, False):
+        client = host.client(clique.leaf(eku=[pki.EMAIL]))
+        context = host.context(clique.root.pem)
+        with (
+            serving(Lenient(require_trusted=required), context, implicit=implicit) as port,
+            connected(port, client, implicit=implicit) as smtp,
+        ):
+            if command in {"EHLO", "HELO"}:
+                replies.append(smtp.docmd(command, "client.example")[0])
+                continue
+            smtp.ehlo("client.example")
+            replies.append(smtp.docmd("MAIL FROM:<a@b.example>")[0])
+    assert replies[0] in {554, 503}  # 503: EHLO was refused
+    assert replies[1] == 250
 
-        @functools.lru_cache  # noqa: B019 - any decorator that tells what it wraps
-        def handle_STARTTLS(self, *args):
-            return super().handle_STARTTLS(*args)
 
-    assert Right()
-    assert Nested()
-    assert Below()
+def test_an_init_that_does_not_call_super():
+    """Nothing would be checked: aiosmtpd cannot even begin."""
+
+    class Forgets(CcertMixin):
+        def __init__(self) -> None:
+            pass
+
+    with (
+        contextlib.closing(asyncio.new_event_loop()) as loop,
+        pytest.raises(TypeError, match=r"Forgets.__init__\(\) must call super"),
+    ):
+        SMTP(Forgets(), loop=loop)
 
 
 def test_unknown_arguments(tmp_path):

@@ -88,3 +88,24 @@ def test_types_of_arguments(verifier, clique):
             table(["mx.example"])
     with pytest.raises(TypeError, match="endpoint must be a str"):
         ccert.postfix.PolicyService(5)
+
+
+def test_of_words_from_json(verifier, clique):
+    """What was JSON is as true as before; "Untrusted" is a word, and words are true."""
+    for usage in (pki.CLIENT, pki.SERVER, pki.EMAIL):
+        chain = [certificate.der for certificate in clique.leaf(eku=[usage]).sent]
+        verdict = dataclasses.replace(verifier.verify(chain), would_be=None)
+        again = ccert.Verdict(**json.loads(json.dumps(dataclasses.asdict(verdict))))
+        assert bool(again) is bool(again.trust) is bool(verdict)
+        assert again.trust is verdict.trust
+        with pytest.raises(TypeError, match="would_be must be a Verdict"):
+            dataclasses.replace(verdict, would_be={})
+
+
+def test_only_the_trusted_match(verifier, clique):
+    """However a verdict was made."""
+    chain = clique.leaf(eku=[pki.CLIENT], names=["mx.partner.example"])
+    trusted = verifier.verify([certificate.der for certificate in chain.sent])
+    assert trusted.matches("mx.partner.example")
+    untrusted = dataclasses.replace(trusted, trust=Trust.UNTRUSTED)
+    assert not untrusted.matches("mx.partner.example")

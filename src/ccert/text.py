@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["printable", "printable_ascii", "xtext"]
+__all__ = ["one_word", "printable", "printable_ascii", "xtext"]
 
 
 def printable(text: str) -> str:
@@ -14,6 +14,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def one_word(text: str) -> str:
+    """Also replace blanks and angle brackets, so that it cannot pass for text of the log."""
+    return re.sub(r"[\s<>]", "?", printable(text))
 
 
 def printable_ascii(text: str, *, also: str = "") -> str:

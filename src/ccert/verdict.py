@@ -72,6 +72,12 @@ class Verdict:
 
     would_be: Verdict | None = dataclasses.field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.trust, Trust):  # as from JSON: "Untrusted" would be true
+            object.__setattr__(self, "trust", Trust(self.trust))
+        if self.would_be is not None and not isinstance(self.would_be, Verdict):
+            raise TypeError(f"would_be must be a Verdict, not {type(self.would_be).__name__}")
+
     def __bool__(self) -> bool:
         return bool(self.trust)
 
@@ -88,7 +94,7 @@ class Verdict:
             ValueError: this is no host name.
         """
         host = host_name(name)
-        return any(covers(own, host) for own in self.names)
+        return bool(self) and any(covers(own, host) for own in self.names)
 
     @property
     def would_trust_as_server(self) -> bool:

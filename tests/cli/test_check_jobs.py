@@ -2,7 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
+import time
+from pathlib import Path
 
 import pki
 import pytest
@@ -72,3 +75,48 @@ def test_a_process_that_is_killed(peers):
     )  # fmt: skip
     assert done.returncode == 2
     assert "check: a process was killed" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_nobody_outlives_the_command(peers, number):
+    """However it ends, its processes end, too."""
+    words = [COMMAND, "check", "--cafile", "cas.pem", "--jobs", "2", *["peers"] * 200]
+    with subprocess.Popen(words, cwd=peers, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
+        done.stdout.readline()  # they work
+        children = _descendants(done.pid)
+        assert len(children) >= 2
+        done.send_signal(number)
+        done.communicate()
+    deadline = time.monotonic() + 20
+    while alive := [pid for pid in children if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.05)
+
+
+def _descendants(pid: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in found.stdout.split()]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--name", "", "peers"], "'' is no host name"),
+        ([""], "the name of a file is empty"),
+        (["peers/directory"], "there is no file in this directory"),
+    ],
+)
+def test_nothing_to_check(peers, words, problem):
+    """An unset variable of a script is no success."""
+    done = _check(peers, *words)
+    assert done.returncode == 2
+    assert problem in done.stderr
+
+
+def test_closed_output(peers):
+    """It is said, and is no verdict."""
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", COMMAND, "check", "--cafile", "cas.pem", "peers"],
+        cwd=peers, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "ccert: standard output is closed\n")

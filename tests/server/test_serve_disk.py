@@ -42,6 +42,20 @@ def _left(disk) -> list[str]:
     return [path.name for path in (disk / "Mail" / "tmp").iterdir()]
 
 
+def test_no_room_for_what_is_on_disk_already(host, disk):
+    """A message too long for memory is refused for now, without a traceback."""
+    (disk / "Mail").mkdir()
+    with serving(disk / "Mail", "--cert", host.certfile, "--key", host.keyfile) as server:
+        with server.client() as smtp:
+            _fill(disk, 300_000)
+            with pytest.raises(smtplib.SMTPDataError) as refused:
+                send(smtp, MESSAGE + b"x" * 76 * 9000)
+            assert refused.value.smtp_code == 452
+        server.wait_for("No space left")
+        assert not any("Traceback" in line for line in server.lines)
+        assert _left(disk) == []
+
+
 @pytest.mark.parametrize("leave", [0, 40960], ids=["full", "nearly full"])
 def test_full_disk(host, disk, leave):
     """A message that finds no room is refused for now and leaves no file; the next one comes in."""

@@ -170,6 +170,6 @@ def test_log_lines_are_one_line(identity, tmp_path):
             raw(smtp, "MAIL FROM:<a\x1b[2J@\rX>")
             send(smtp)
         server.wait_for("delivered as")
-    assert any("FROBNICATE?[2J?X" in line for line in server.lines)
+    assert any("FROBNICATE" in line for line in server.lines)
     assert all(re.match(r"[\d-]+ [\d:,]+ ccert\[\d+\]: ", line) for line in server.lines)
     assert all(line.removesuffix("\n").isprintable() for line in server.lines)

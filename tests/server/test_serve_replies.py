@@ -1,6 +1,7 @@
 """Replies: an enhanced status code in each (RFC 2034), and the same text in log and connection."""
 
 import re
+import signal
 
 import pytest
 
@@ -61,3 +62,57 @@ def test_a_reply_is_one_packet(start):
         reply = smtp.sock.recv(4096)
     assert reply.count(b"250-") > 3
     assert reply.endswith(b"250 HELP\r\n")
+
+
+@pytest.mark.parametrize("word", ["FOO", "RCPT TO:<>"])
+def test_nothing_runs_after_the_goodbye(host, clique, start, word):
+    """What a client has pipelined behind its last error is not run: no mail without its 250."""
+    server = start(tls_listen="127.0.0.1:0")
+    transaction = ["MAIL FROM:<a@b.example>", "RCPT TO:<a@b.example>", "DATA", "x", "."]
+    for errors in (19, 20, 30):
+        with server.client(host.client(clique.leaf()), implicit=True) as smtp:
+            smtp.ehlo("client.example")
+            lines = ["RSET", *[word] * errors, *transaction, "QUIT", ""]
+            smtp.send("\r\n".join(lines).encode())
+            smtp.file = smtp.sock.makefile("rb")
+            told = smtp.file.readlines()
+        assert (b"221 2.0.0 Bye\r\n" in told) is (errors == 19)
+        assert told[-1].startswith(b"221" if errors == 19 else b"421 4.7.0 Error: too many errors")
+        assert sum(line.startswith(b"250 2.0.0 Ok: delivered") for line in told) == (errors == 19)
+    assert len(server.messages()) == 1
+    server.tell(signal.SIGTERM)
+    assert server.finish() == 0
+    log = "".join(server.lines)
+    assert log.count("too many errors from unknown[127.0.0.1]") == 2
+    assert "Traceback" not in log
+
+
+def test_a_reply_fits(start):
+    """A line has 512 octets at most, whatever it quotes (RFC 5321, 4.5.3.1.5)."""
+    with start().client() as smtp:
+        smtp.ehlo("client.example")
+        for line in ("X" * 500, "HELP " + "X" * 500, "MAIL FROM:<" + "x" * 490 + ">"):
+            smtp.send(f"{line}\r\n".encode())
+            assert len(_reply(smtp)[-1]) <= 512
+
+
+def test_refusals_are_logged(start):
+    """Also aiosmtpd's own, of clients without TLS and of messages that are too large."""
+    server = start(smtpd_tls_security_level="encrypt")
+    with server.client() as smtp:
+        smtp.ehlo("client.example")
+        smtp.docmd("MAIL FROM:<a@b.example>")
+    server.wait_for("reject: command from unknown.127.0.0.1.: 530 ")
+
+
+def test_too_large_is_logged(start):
+    """Whether the client says so, or sends it."""
+    server = start(message_size_limit="100")
+    with server.client() as smtp:
+        smtp.ehlo("client.example")
+        smtp.docmd("MAIL FROM:<a@b.example> SIZE=101")
+        server.wait_for("reject: command from unknown.127.0.0.1.: 552 ")
+        smtp.docmd("MAIL FROM:<a@b.example>")
+        smtp.docmd("RCPT TO:<a@b.example>")
+        assert smtp.data(b"x" * 200)[0] == 552
+    server.wait_for("reject: DATA from unknown.127.0.0.1.: 552 ")

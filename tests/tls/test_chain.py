@@ -7,6 +7,7 @@ import datetime
 import io
 import random
 import subprocess
+import traceback
 from pathlib import Path
 
 import pairs
@@ -252,3 +253,41 @@ def test_wrong_types(verifier, clique):
             verifier.verify(b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", at)
     with pytest.raises(TypeError, match="must be a path"):
         ccert.ChainVerifier(capath=0)
+
+
+def test_text_that_begins_like_der(verifier, clique):
+    """openssl s_client's output begins with "0": PEM is PEM whatever stands before it."""
+    pem = b"0 s:CN = x\n   i:CN = y\n" + b"".join(c.pem for c in clique.leaf().sent)
+    for chain in (pem, pem.decode(), [pem], [pem.decode()], memoryview(pem)):
+        assert verifier.verify(chain)
+
+
+def test_pem_within_der(verifier, clique):
+    """A certificate that contains another one's PEM gets a verdict of its own."""
+    trusted = b"\n" + b"".join(c.pem for c in clique.leaf().sent)
+    comment = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.16.840.1.113730.1.13"), trusted)
+    stranger = pki.issue("Stranger", extensions=[(comment, False)])
+    assert trusted in stranger.der
+    for der in (stranger.der, stranger.der + b"x"):
+        assert not verifier.verify([der])
+        assert not verifier.verify(der)
+
+
+@pytest.mark.parametrize("around", ["\ud800", "é", "\x00"])
+def test_a_key_stays_out_of_messages(verifier, clique, around):
+    """Neither message, repr nor cause of an error has the text of a key that was given."""
+    key = clique.leaf().sent[0].key_pem.decode()
+    body = key.splitlines()[1]
+    for text in (key + around, around + key, key.replace("-----B", "----B"), body + "\n" + body):
+        for give in (
+            verifier.verify,
+            lambda text: verifier.verify([text]),
+            lambda text: ccert.ChainVerifier(cafile=text),
+            lambda text: ccert.ChainVerifier(capath=text),
+            ccert.ServerContext,
+            ccert.NameTable,
+        ):
+            with pytest.raises((ConfigError, TypeError)) as raised:
+                give(text)
+            told = "".join(traceback.format_exception(raised.value))
+            assert body not in told + repr(raised.value.args)

@@ -14,6 +14,7 @@ import pytest
 
 import ccert
 from ccert import ConfigError
+from ccert.tls import chain as chain_module
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +117,40 @@ def test_warned_once(host):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pickle.loads(pickle.dumps(verifier))
+
+
+def test_no_chain_is_lost(clique, chains):
+    """A path whose __fspath__ raises StopIteration does not end the iteration silently."""
+
+    class Odd(os.PathLike):
+        def __fspath__(self) -> str:
+            return next(iter(()))
+
+    verifier = ccert.ChainVerifier(cadata=clique.root.pem, trust_server_ccerts=True)
+    found = verifier.verify_many([chains[0], Odd(), chains[0]])
+    assert next(found)
+    with pytest.raises(RuntimeError):
+        next(found)
+
+
+class Kind(ccert.ChainVerifier):
+    """A class of an application's own."""
+
+
+def test_pickles_as_what_it_is(clique):
+    """A subclass stays one."""
+    assert type(pickle.loads(pickle.dumps(Kind(cadata=clique.root.pem)))) is Kind
+
+
+def test_files_that_change_meanwhile(host, clique, monkeypatch):
+    """What was digested is what was loaded."""
+    path = host.anchors(clique.root.pem)
+    load = chain_module.load_anchors
+
+    def changing(*args) -> None:
+        load(*args)
+        path.write_bytes(clique.root.pem + b"# another\n")
+
+    monkeypatch.setattr(chain_module, "load_anchors", changing)
+    with pytest.raises(ConfigError, match="changed while they were read"):
+        ccert.ChainVerifier(cafile=path)

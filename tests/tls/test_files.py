@@ -10,6 +10,11 @@ import subprocess
 import pairs
 import pki
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 
 import ccert
 from ccert import ConfigError, Trust
@@ -243,3 +248,31 @@ def test_ca_with_a_name_that_is_no_text(host):
         host.certfile, host.keyfile, cadata=root.pem.decode(), trust_server_ccerts=True
     )
     assert context.cert_store_stats()["x509"] == 1
+
+
+def test_a_certificate_that_cannot_be_loaded_later(host, clique, tmp_path):
+    """Nothing changes: the old certificate and its key go on, and the message names the file."""
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    other = pki.issue("mx.example", names=["mx.example"])
+    (tmp_path / "other.pem").write_bytes(other.pem)
+    password = ["asked once"]
+    for certfile, keyfile, problem in (
+        (tmp_path / "other.pem", host.keyfile, "not the key of the first certificate"),
+        (tmp_path / "other.pem", None, "no private key found"),
+        (tmp_path / "other.pem", tmp_path / "none.pem", "No such file"),
+        (tmp_path / "none.pem", None, "No such file"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            context.load_cert_chain(certfile, keyfile)
+        assert ccert.peer(pairs.handshake(context, host.client(clique.leaf())).server.tls)
+    encrypted = tmp_path / "encrypted.pem"
+    encrypted.write_bytes(
+        other.key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"asked once")
+        )
+    )
+    context.load_cert_chain(tmp_path / "other.pem", encrypted, password.pop)
+    client = host.client(clique.leaf())
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    pair = pairs.handshake(context, client)
+    assert pair.client.tls.getpeercert(binary_form=True) == other.der

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiosmtpd import smtp
 
-from ccert.text import printable
+from ccert.text import one_word, printable
 
 if TYPE_CHECKING:
     from ccert.tls.peer import Peer
@@ -67,9 +67,9 @@ def log_decision(
         command,
         client_name(session),
         printable(why),
-        "".join(f"{end}=<{printable(address)}> " for end, address in ends.items()),
+        "".join(f"{end}=<{one_word(address)}> " for end, address in ends.items()),
         _protocol(session),
-        printable(helo or session.host_name or ""),
+        one_word(helo or session.host_name or ""),
     )
 
 

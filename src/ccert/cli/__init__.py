@@ -200,20 +200,20 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; ``arguments`` defaults to those of the process."""
+    if sys.stdout is None:
+        return _complain("standard output is closed")
     try:
         try:
             parsed = _parser().parse_args(arguments)
             status = int(parsed.run(parsed))
         finally:
-            if sys.stdout:
-                sys.stdout.flush()
+            sys.stdout.flush()
     except ccert.CcertError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130
     except OSError as error:  # from the output; commands handle errors of their input
-        if sys.stdout:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # the reader has closed the pipe
             return 1
         return _complain(f"cannot write: {error.strerror}")

@@ -58,12 +58,16 @@ def _files(names: list[str]) -> list[str]:
     """Replace each directory by its files, in the order of their names."""
     files: list[str] = []
     for name in names:
+        if not name:
+            raise ConfigError("check: the name of a file is empty")
         path = Path(name)
         if path.is_dir():
             try:
                 within = [p for p in path.iterdir() if not p.name.startswith(".") and p.is_file()]
             except OSError as error:
                 raise ConfigError(f"check: {name}: {error.strerror}") from error
+            if not within:
+                raise ConfigError(f"check: {name}: there is no file in this directory")
             files += sorted(map(str, within))
         else:
             files.append(name)
@@ -72,7 +76,7 @@ def _files(names: list[str]) -> list[str]:
 
 def _wishes(arguments: argparse.Namespace) -> Wishes:
     try:
-        name = host_name(arguments.name) if arguments.name else ""
+        name = host_name(arguments.name) if arguments.name is not None else ""
     except ValueError as error:
         raise ConfigError(f"check: --name {error}") from None
     return Wishes(

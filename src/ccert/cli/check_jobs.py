@@ -7,7 +7,9 @@ import concurrent.futures
 import io
 import itertools
 import multiprocessing
+import os
 import signal
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
@@ -154,7 +156,15 @@ _checkers: list[Checker] = []  # one
 
 def _begin(checker: Checker) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _checkers[:] = [checker]
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _check_chunk(names: Iterable[str]) -> list[Outcome]:

@@ -16,6 +16,7 @@ from ccert.postfix.access_table import AccessTable
 from ccert.postfix.name_table import NameTable
 from ccert.postfix.policy import PolicyService
 from ccert.server.received import Trace
+from ccert.text import one_word
 
 if TYPE_CHECKING:
     from ccert.aiosmtpd import Envelope as _Envelope
@@ -72,7 +73,7 @@ class _Delivery:
             _log.error(
                 "%s: from <%s>, %s: not delivered: %s",
                 identifier,
-                sender(envelope.mail_from),
+                one_word(sender(envelope.mail_from)),
                 client,
                 error,
             )
@@ -84,7 +85,7 @@ class _Delivery:
             identifier,
             client,
             session.ccert.trust if session.ccert is not None else "None",
-            sender(envelope.mail_from),
+            one_word(sender(envelope.mail_from)),
             _recipients(envelope.rcpt_tos),
             envelope.size,
             name,
@@ -100,7 +101,7 @@ class _Delivery:
 
 def _recipients(addresses: list[str]) -> str:
     """List the recipients for a log line, truncated to a reasonable length."""
-    text = ",".join(f"<{address}>" for address in addresses)
+    text = ",".join(f"<{one_word(address)}>" for address in addresses)
     if len(text) <= _MAX_RECIPIENTS:
         return text
     return f"{text[:_MAX_RECIPIENTS]}... ({len(addresses)} recipients)"

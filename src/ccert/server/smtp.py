@@ -13,11 +13,11 @@ import collections
 import functools
 import logging
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiosmtpd import smtp
 
-from ccert.aiosmtpd.session import client_name
+from ccert.aiosmtpd.session import client_name, log_decision
 from ccert.server.address import parse_path
 from ccert.server.smtp_ending import Ending, State
 from ccert.server.smtp_message import Reception
@@ -39,6 +39,7 @@ _log = logging.getLogger("ccert")
 _JUNK = ("EHLO", "HELO", "HELP", "NOOP", "RSET", "STARTTLS", "VRFY")
 _JUNK_LIMIT = 100  # Postfix: smtpd_junk_command_limit
 _ERROR_LIMIT = 20  # Postfix: smtpd_hard_error_limit
+_REPLY_LIMIT = 510  # characters of a line: RFC 5321, 4.5.3.1.5
 _COMMAND_LIMIT = 512  # octets: RFC 5321, 4.5.3.1.4
 _RECIPIENT_LIMIT = 1000  # Postfix: smtpd_recipient_limit
 _OVERSHOOT_LIMIT = 1000  # Postfix: smtpd_recipient_overshoot_limit
@@ -48,6 +49,7 @@ _STATUS = {
     "451": "4.3.0", "500": "5.5.2", "501": "5.5.4", "502": "5.5.1", "503": "5.5.1",
     "530": "5.7.0", "552": "5.3.4", "554": "5.7.0", "555": "5.5.4",
 }  # fmt: skip
+_WORTH_A_LOG = ("530", "552")  # TLS is required; the message is too large
 _WITHOUT_STATUS = re.compile(r"(?!220)[245]\d\d (?!\d\.\d{1,3}\.\d{1,3} )")  # 220: the greeting
 
 
@@ -61,6 +63,20 @@ class Envelope(smtp.Envelope):
 
     message: BinaryIO
     size: int
+
+
+class _Commands(dict[str, Any]):
+    """Commands by name; any other word has a method, too, so that it counts as an error.
+
+    aiosmtpd itself would allow five such words, whatever the limits here, and leave no log line.
+    """
+
+    def __init__(self, known: dict[str, Any], other: Callable[[str], Awaitable[None]]) -> None:
+        super().__init__(known)
+        self._other = other
+
+    def get(self, name: str, default: object = None) -> Any:  # noqa: ANN401, ARG002 - dict's own
+        return super().get(name, self._other)
 
 
 class SMTP(Ending):
@@ -104,6 +120,7 @@ class SMTP(Ending):
         del self._smtp_methods["AUTH"]
         for name in _JUNK:
             self._smtp_methods[name] = self._counted(self._smtp_methods[name])
+        self._smtp_methods = _Commands(self._smtp_methods, self._watched(self._refuse))
 
     def _counted(
         self, method: Callable[[str], Awaitable[None]]
@@ -118,17 +135,21 @@ class SMTP(Ending):
 
         return counted
 
+    async def _refuse(self, _argument: str) -> None:
+        await self.push("500 5.5.2 Error: command not recognized")
+
     async def push(self, status: str | bytes) -> None:
         """Send a reply as one line, whatever text it quotes, with an enhanced status code.
 
         The lines of a longer reply are sent together: each write is a TLS record and a packet.
         """
+        self.check_open()
         text = status.decode("latin-1") if isinstance(status, bytes) else status
         if _WITHOUT_STATUS.match(text) and not self._greeting:
+            if text.startswith(_WORTH_A_LOG):
+                log_decision("reject", self.session, "command", text)
             text = f"{text[:3]} {_STATUS.get(text[:3], f'{text[0]}.0.0')} {text[4:]}"
-        if self._lines and self._lines[0][:3] != text[:3]:  # an error amid a reply
-            self._lines.clear()
-        self._lines.append(printable_ascii(text))
+        self._lines.append(printable_ascii(text)[:_REPLY_LIMIT])
         if text[3:4] == "-":
             return
         self._errors += text.startswith(("4", "5"))
@@ -226,7 +247,7 @@ class SMTP(Ending):
             self.become(State.RECEIVING)
             await reception.receive(self._reader)
         except BaseException:
-            reception.message.close()
+            reception.discard()
             raise
         finally:
             self.become(State.RUNNING)
@@ -234,7 +255,8 @@ class SMTP(Ending):
         status = reception.refusal
         try:
             if status:
-                reception.message.close()
+                log_decision("reject", self.session, "DATA", status)
+                reception.discard()
             else:
                 self.envelope.message, self.envelope.size = reception.message, reception.size
                 status = await self._call_handler_hook("DATA")

@@ -84,6 +84,14 @@ class Ending(smtp.SMTP):
         """Return whether the last reply has been sent, or the connection is closed."""
         return self.state in {State.LINGERING, State.GONE}
 
+    def check_open(self) -> None:
+        """Raise ConnectionResetError after the last reply: what a client pipelined is not run.
+
+        aiosmtpd closes the connection and reads on; TLS then closes later.
+        """
+        if self.is_ending() or self.transport is None or self.transport.is_closing():
+            raise ConnectionResetError("the session has ended")
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or begin again after STARTTLS."""
         super().connection_made(transport)
@@ -98,7 +106,8 @@ class Ending(smtp.SMTP):
         del error
         if self.state is not State.GONE:
             self.become(State.GONE)
-            self._gone.set_result(None)
+            if not self._gone.done():  # shutdown_timeout has cancelled who waited
+                self._gone.set_result(None)
             super().connection_lost(None)
 
     async def ended(self) -> None:
@@ -111,7 +120,7 @@ class Ending(smtp.SMTP):
         """Break reference cycles, so that memory is freed without the garbage collector."""
         if self._handler_coroutine and self.state is not State.GONE:
             return  # cancelled right after its handshake, at shutdown: the process ends anyway
-        self._smtp_methods.clear()
+        self._smtp_methods = {}
         self._auth_methods.clear()
         self._client_connected_cb = self._reader = self._writer = None
         self._tls_protocol = self._original_transport = self._handler_coroutine = None
@@ -158,6 +167,7 @@ class Ending(smtp.SMTP):
 
         @functools.wraps(method)
         async def watched(argument: str) -> None:
+            self.check_open()
             self.become(State.RUNNING)
             try:
                 await method(argument)

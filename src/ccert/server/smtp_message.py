@@ -7,6 +7,7 @@ Here, memory does not grow with messages or lines.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,11 @@ class Reception:
             lines += 1
             if lines % _TURN == 0:
                 await asyncio.sleep(0)
+
+    def discard(self) -> None:
+        """Close the file; on a full disk that fails again, after what has been said of it."""
+        with contextlib.suppress(OSError):
+            self.message.close()
 
     def _take(self, line: bytes) -> None:
         self.size += len(line)

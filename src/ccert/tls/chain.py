@@ -107,8 +107,10 @@ class ChainVerifier:
         self._trust_server_ccerts = trust_server_ccerts
         self._verifier = _openssl.Verifier.new(verify_depth=verify_depth, auth_level=auth_level)
         self._cached = functools.lru_cache(_CACHE_SIZE)(_openssl.certificate)
-        self._digest = _digest(cafile, capath)  # before loading: a change is an error then
+        self._digest = _digest(cafile, capath)
         load_anchors(functools.partial(_load, self._verifier), cafile, capath, cadata)
+        if _digest(cafile, capath) != self._digest:
+            raise ConfigError("the trusted CAs have changed while they were read")
         self._arguments: dict[str, Any] = {
             "cafile": None if cafile is None else Path(cafile).absolute(),
             "capath": None if capath is None else Path(capath).absolute(),
@@ -121,7 +123,7 @@ class ChainVerifier:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the arguments: who unpickles reads the files again, and they must be the same."""
-        return _unpickled, (self._arguments, self._digest)
+        return _unpickled, (type(self), self._arguments, self._digest)
 
     def __repr__(self) -> str:
         names = ("trust_server_ccerts", "verify_depth", "auth_level")
@@ -188,7 +190,8 @@ class ChainVerifier:
         while error is None:
             batch: list[list[Any] | Verdict] = []
             try:
-                batch.extend(map(self._decoded, itertools.islice(chains, _BATCH)))
+                for chain in itertools.islice(chains, _BATCH):
+                    batch.append(self._decoded(chain))  # noqa: PERF401 - keeps those before an error
             except Exception as raised:  # noqa: BLE001 - those before it get their verdicts first
                 error = raised
             if not batch:
@@ -237,10 +240,12 @@ def _digest(cafile: StrPath | None, capath: StrPath | None) -> bytes:
     return digest.digest()
 
 
-def _unpickled(arguments: dict[str, Any], digest: bytes) -> ChainVerifier:
+def _unpickled(
+    kind: type[ChainVerifier], arguments: dict[str, Any], digest: bytes
+) -> ChainVerifier:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what the first one has warned of
-        verifier = ChainVerifier(**arguments)
+        verifier = kind(**arguments)
     if verifier._digest != digest:  # noqa: SLF001 - of the class in this module
         raise ConfigError("the trusted CAs have changed since this ChainVerifier was pickled")
     return verifier

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from ccert.errors import ConfigError
 from ccert.tls.files import read_chain, read_file
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "ders_of"]
 
-_SEQUENCE = b"\x30"  # the first octet of a certificate's DER
+# A certificate's DER: a SEQUENCE of more than 127 octets.  Text may begin with "0", too; and DER
+# may contain the PEM of another certificate, whose verdict it must not get.
+_DER = re.compile(rb"\x30[\x80-\xff]")
 _NO_CHAIN = (
     "a chain is a path, PEM, DER, or a list of certificates (PEM, DER or cryptography's), {}"
 )
@@ -37,8 +41,8 @@ def ders_of(chain: Chain) -> list[bytes]:
     if isinstance(chain, os.PathLike) or (isinstance(chain, str) and not _is_pem(chain)):
         return read_chain(f"chain file {chain}", read_file("chain file", chain))
     if isinstance(chain, str | bytes | bytearray | memoryview):
-        octets = chain.encode() if isinstance(chain, str) else bytes(chain)
-        return [octets] if octets.startswith(_SEQUENCE) else read_chain("chain", octets)
+        octets = _encoded(chain) if isinstance(chain, str) else bytes(chain)
+        return [octets] if _DER.match(octets) else read_chain("chain", octets)
     if (
         not isinstance(chain, Iterable)
         or isinstance(chain, AbstractSet | Mapping)
@@ -55,15 +59,26 @@ def _is_pem(text: str) -> bool:
     return PEM_MARK.decode() in text
 
 
-def _of_item(item: str | bytes | bytearray | memoryview | x509.Certificate) -> list[bytes]:
+def _of_item(item: object) -> list[bytes]:
     if isinstance(item, bytes | bytearray | memoryview):
         octets = bytes(item)
-        return read_chain("chain", octets) if PEM_MARK in octets else [octets]
+        is_pem = PEM_MARK in octets and not _DER.match(octets)
+        return read_chain("chain", octets) if is_pem else [octets]
     if isinstance(item, str) and _is_pem(item):
-        return read_chain("chain", item.encode())
-    if isinstance(item, str) or not hasattr(item, "public_bytes"):
+        return read_chain("chain", _encoded(item))
+    if not _is_certificate(item):
         paths = "; verify each file by itself" if isinstance(item, str | os.PathLike) else ""
         raise TypeError(_NO_CHAIN.format(f"not with a {type(item).__name__} in it{paths}"))
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415 - optional
 
     return [item.public_bytes(Encoding.DER)]
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("ascii", "replace")  # only comments can be anything else
+
+
+def _is_certificate(item: object) -> TypeGuard[x509.Certificate]:
+    """Return whether this is cryptography's, which is optional; nobody has one without it."""
+    x509 = sys.modules.get("cryptography.x509")
+    return x509 is not None and isinstance(item, x509.Certificate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,7 @@ class ServerContext(ssl.SSLContext):
         check_settings(client_certs, trust_server_ccerts, verify_depth)
         if cafile is None and capath is None and cadata is None:
             check_effect_without_anchors(client_certs, trust_server_ccerts)
-        load_identity(self, certfile, keyfile, password)
+        self.load_cert_chain(certfile, keyfile, password)
         self._load(cafile, capath, cadata, crls=False)
         self.options |= ssl.OP_NO_RENEGOTIATION
         warn_of_anchors(trust_server_ccerts, self, stacklevel=3)
@@ -106,6 +107,24 @@ class ServerContext(ssl.SSLContext):
         attached = "".join(f" {name}={value!r}" for name, value in settings(self).items())
         cas = self.cert_store_stats()["x509"]
         return f"<{type(self).__name__}{attached or ' detached'} trusted_cas={cas}>"
+
+    def load_cert_chain(
+        self,
+        certfile: Any,  # noqa: ANN401 - ssl's own
+        keyfile: Any = None,  # noqa: ANN401 - likewise
+        password: Any = None,  # noqa: ANN401 - likewise
+    ) -> None:
+        """Present another certificate from now on; the arguments are those of the class.
+
+        Raises:
+            ConfigError: a file is unusable; the message names it, and nothing has changed.
+        """
+        if callable(password):
+            password = functools.cache(password)  # it may ask somebody
+        rehearsal = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        rehearsal.set_ciphers(f"DEFAULT@SECLEVEL={self.security_level}")
+        load_identity(rehearsal.load_cert_chain, certfile, keyfile, password)
+        super().load_cert_chain(certfile, keyfile, password)
 
     def load_verify_locations(
         self,

@@ -42,9 +42,15 @@ _NO_CERTIFICATE = (
 
 
 def load_identity(
-    context: ssl.SSLContext, certfile: StrPath, keyfile: StrPath | None, password: Password
+    load: Callable[..., None], certfile: StrPath, keyfile: StrPath | None, password: Password
 ) -> None:
-    """Load the server's certificate chain and private key (PEM) into the context.
+    """Load a server's certificate chain and private key (PEM).
+
+    Args:
+        load: the ``load_cert_chain`` of an ``ssl.SSLContext``.
+        certfile: its argument.
+        keyfile: likewise.
+        password: likewise; None: an encrypted key is an error.
 
     Raises:
         ConfigError: a file is missing, unreadable, empty, broken, or the two do not match.
@@ -71,7 +77,7 @@ def load_identity(
             )
 
     try:
-        context.load_cert_chain(certfile, keyfile, password)
+        load(certfile, keyfile, password)
     except ssl.SSLError as error:
         problem = _identity_problem(certfile, keyfile, certificates, keys, error)
         raise ConfigError(problem) from error
