@@ -204,6 +204,8 @@ def test_all_errors_at_once(tmp_path, capsys):
         ([], "smtpd_tls_cert_file (--cert) is missing\nccert: maildir (--maildir) is missing"),
         (["--config", "/nowhere"], "configuration file /nowhere: No such file or directory"),
         (["--cert", "/nowhere", "--maildir", "m"], "certificate file /nowhere: No such file"),
+        (["--relay-clientnames", ""], "--relay-clientnames: the value is empty"),
+        (["--cafile", ""], "--cafile: the value is empty"),
     ],
 )
 def test_unusable(words, expected, capsys):

@@ -1,6 +1,7 @@
 """``ccert serve`` reads its files again at SIGHUP; what is bad stays as it was."""
 
 import contextlib
+import os
 import signal
 import smtplib
 import socket
@@ -114,6 +115,37 @@ def test_reload_broken_file(reloading, host, clique, broken):
         with server.client(host.client(clique.leaf())) as smtp:
             send(smtp)
         server.wait_for("trust=Trusted")
+
+
+@pytest.mark.parametrize("broken", ["cert", "cafile"])
+def test_workers_are_replaced_meanwhile(reloading, host, clique, broken):
+    """While a file is unusable, a worker that dies is replaced, and what was loaded goes on."""
+    server, paths = reloading
+    old = served_by(server)
+    paths[broken].write_bytes(b"")
+    server.tell(signal.SIGHUP)
+    server.wait_for("not reloaded, the old state is kept: ")
+    for worker in server.workers():
+        os.kill(worker, signal.SIGKILL)
+        server.wait_for("ready again")
+    assert served_by(server) == old
+    with server.client(host.client(clique.leaf())) as smtp:
+        send(smtp)
+    server.wait_for("trust=Trusted")
+
+
+def test_successors_have_what_was_reloaded(reloading):
+    """Not what the server began with."""
+    server, paths = reloading
+    new = pki.issue("mx.example", eku=[pki.SERVER])
+    paths["cert"].write_bytes(new.pem)
+    paths["key"].write_bytes(new.key_pem)
+    server.tell(signal.SIGHUP)
+    server.wait_for("reloaded")
+    for worker in server.workers():
+        os.kill(worker, signal.SIGKILL)
+        server.wait_for("ready again")
+    assert served_by(server) == new.der
 
 
 def test_reload_tells_what_stays(reloading_tables):

@@ -14,6 +14,7 @@ import pytest
 from serving import PATIENCE, send
 
 from ccert.server.config import Config
+from ccert.server.files import Files
 from ccert.server.received import Trace
 from ccert.server.smtp import SMTP
 from ccert.server.tls_protocol import TLS
@@ -55,17 +56,13 @@ def spoil(smtp: smtplib.SMTP) -> None:
 
 @pytest.fixture
 def worker(host, tmp_path):
-    return Worker(
-        Config(
-            myhostname="mx.example",
-            smtpd_tls_cert_file=str(host.certfile),
-            smtpd_tls_key_file=str(host.keyfile),
-            maildir=str(tmp_path / "Mail"),
-        ),
-        [],
-        [],
-        None,
+    config = Config(
+        myhostname="mx.example",
+        smtpd_tls_cert_file=str(host.certfile),
+        smtpd_tls_key_file=str(host.keyfile),
+        maildir=str(tmp_path / "Mail"),
     )
+    return Worker(config, Files(config), [], [], None)
 
 
 @pytest.fixture
@@ -129,7 +126,7 @@ def test_one_that_cannot_be_ended(host, tmp_path, caplog):
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        worker = Worker(config, [], [], None)
+        worker = Worker(config, Files(config), [], [], None)
         for number, error in enumerate([RuntimeError("broken"), None]):
             gone = loop.create_future()
 

@@ -57,6 +57,9 @@ def _assignments(arguments: argparse.Namespace) -> list[Assignment]:
         for value, parameter, option in given
         if value is not None
     ]
+    for assignment in assignments:
+        if not assignment.value:  # an unset variable of a script; a table left out lets all in
+            raise ConfigError(f"{assignment.origin}: the value is empty")
     if arguments.client_certs:
         assignments += [
             Assignment(name, value, f"--client-certs {arguments.client_certs}")

@@ -15,17 +15,13 @@ import selectors
 import signal
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ccert.errors import ConfigError
-from ccert.server.handler import Handler
-from ccert.server.maildir import Maildir
+from ccert.server.files import Files
 from ccert.server.port import Port
-from ccert.server.tls_context import server_context
 from ccert.server.worker import READY, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
     from ccert.server.config import Config
@@ -62,7 +58,8 @@ class Master:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        _check_files(config)
+        self._files = Files(config)
+        self._files.maildir.clean()
         self._ports = [Port(endpoint) for endpoint in config.listen]
         self._tls_ports = [Port(endpoint) for endpoint in config.tls_listen]
         _make_room(config.default_process_limit)
@@ -145,10 +142,8 @@ class Master:
                 end.close()  # else siblings would not notice the master's end
             listeners = [port.share() for port in self._ports]
             tls_listeners = [port.share() for port in self._tls_ports]
-            Worker(self._config, listeners, tls_listeners, control).run()
+            Worker(self._config, self._files, listeners, tls_listeners, control).run()
             status = 0
-        except ConfigError as error:
-            _log.error("%s", error)
         except BaseException:  # noqa: BLE001 - everything is logged
             _log.exception("worker failed")
         finally:
@@ -197,6 +192,7 @@ class Master:
             self._restart = []
             self._tell(signal.SIGTERM)
         if signal.SIGHUP in caught and self._kill_at is None:
+            self._files.reload(warn=False)  # for workers to come; those that are there will tell
             self._tell(signal.SIGHUP)
         self._bury()
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
@@ -206,24 +202,6 @@ class Master:
     def _tell(self, number: int) -> None:
         for pid in self._children:
             os.kill(pid, number)
-
-
-def _check_files(config: Config) -> None:
-    """Raise one ConfigError with all errors, one per line."""
-    errors = []
-
-    def attempt(make: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401
-        try:
-            return make(*args, **kwargs)
-        except ConfigError as error:
-            errors.append(str(error))
-
-    attempt(server_context, config, warn=True)
-    maildir = attempt(Maildir, config.maildir)
-    attempt(Handler, config, maildir)
-    if errors:
-        raise ConfigError("\n".join(errors))
-    maildir.clean()
 
 
 def _make_room(sessions: int) -> None:

@@ -18,18 +18,14 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from ccert.errors import ConfigError
-from ccert.server.handler import Handler
-from ccert.server.maildir import Maildir
 from ccert.server.smtp import SMTP
-from ccert.server.tls_context import server_context
 from ccert.server.tls_protocol import TLS
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Sequence
 
     from ccert.server.config import Config
+    from ccert.server.files import Files
 
 __all__ = ["READY", "Worker"]
 
@@ -47,6 +43,7 @@ class Worker:
 
     Args:
         config: the configuration.
+        files: what was read already.
         listeners: bound sockets for STARTTLS; they are closed here.
         tls_listeners: the same for implicit TLS.
         control: a socket connected to the master.
@@ -55,6 +52,7 @@ class Worker:
     def __init__(
         self,
         config: Config,
+        files: Files,
         listeners: Sequence[socket.socket],
         tls_listeners: Sequence[socket.socket],
         control: socket.socket,
@@ -62,9 +60,7 @@ class Worker:
         self._config = config
         self._listeners = {**dict.fromkeys(listeners, False), **dict.fromkeys(tls_listeners, True)}
         self._control = control
-        self._context: ssl.SSLContext = server_context(config, warn=False)  # the master warned
-        self._maildir = Maildir(config.maildir)
-        self._handler = Handler(config, self._maildir)
+        self._files = files
         self._sessions: dict[asyncio.Task[None], SMTP | None] = {}
         self._connections: collections.Counter[str] = collections.Counter()  # by address
         self._next_warning = 0.0
@@ -97,7 +93,7 @@ class Worker:
         for listener in self._listeners:
             listener.close()
         await self._finish()
-        await self._handler.close()
+        await self._files.handler.close()
 
     def _master_is_gone(self) -> None:
         """Note the end of the control connection: the master never writes to it."""
@@ -111,20 +107,11 @@ class Worker:
         New connections, and STARTTLS in old ones, use the new context.  Sessions of the old context
         do not resume in the new one, because each context keeps its own.
         """
-        reloaded = []
-        tables = {name: table.reload for name, table in self._handler.tables.items()}
-        for name, reload in {"certificates and CAs": self._renew_context, **tables}.items():
-            try:
-                reload()
-            except ConfigError as error:
-                _log.error("%s: not reloaded, the old state is kept: %s", name, error)
-            else:
-                reloaded.append(name)
+        reloaded, errors = self._files.reload(warn=True)
+        for name, error in errors.items():
+            _log.error("%s: not reloaded, the old state is kept: %s", name, error)
         if reloaded:
             _log.info("reloaded: %s", ", ".join(reloaded))
-
-    def _renew_context(self) -> None:
-        self._context = server_context(self._config, warn=True)
 
     async def _accept(self, listener: socket.socket, *, tls: bool) -> None:
         """Accept clients up to the process limit; the others wait, as with Postfix."""
@@ -185,15 +172,15 @@ class Worker:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for mypy
         smtp = SMTP(
-            self._handler,
+            self._files.handler,
             self._config,
-            spool=self._maildir.tmp,
-            context=None if tls else lambda: self._context,
+            spool=self._files.maildir.tmp,
+            context=None if tls else lambda: self._files.context,
         )
         self._sessions[task] = smtp
         try:
             if tls:
-                below = TLS(smtp, self._context, self._config.smtpd_starttls_timeout)
+                below = TLS(smtp, self._files.context, self._config.smtpd_starttls_timeout)
                 await _connect(connection, below)
                 if not await below.shake_hands(f"unknown[{address[0]}]"):
                     return
