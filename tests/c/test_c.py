@@ -14,11 +14,11 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-import pki
 import pytest
 from cases import CASES
 from compiled import MEMORY, THREADS, run
 from programs import require_program
+from seeds import ekus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,17 +52,6 @@ def thread_sanitizer(tmp_path_factory):
     return THREADS
 
 
-def _ekus(der: bytes) -> tuple[bytes, ...]:
-    """Cut out a certificate's EKU extensions, "critical" included, however malformed they are."""
-    found = []
-    for rest in der.split(pki.oid_der(pki.EKU))[1:]:
-        start = 3 if rest.startswith(b"\x01\x01\xff") else 0
-        assert rest[start] == 0x04
-        assert rest[start + 1] < 0x80
-        found.append(rest[: start + 2 + rest[start + 1]])
-    return tuple(found)
-
-
 @pytest.fixture(scope="session")
 def seeds(clique, tmp_path_factory) -> list[Path]:
     """One certificate file for each distinct EKU of the catalogue."""
@@ -70,7 +59,7 @@ def seeds(clique, tmp_path_factory) -> list[Path]:
     leaves = {}
     for case in CASES:
         der = case.build(clique).sent[0].der
-        leaves.setdefault(_ekus(der), (case.name, der))
+        leaves.setdefault(ekus(der), (case.name, der))
     for name, der in leaves.values():
         (directory / f"{name}.der").write_bytes(der)
     return sorted(directory.iterdir())
@@ -92,7 +81,7 @@ def _decide(command, encodings: int, seeds: list[Path]) -> collections.Counter[s
 
 def test_seeds_are_the_catalogues(seeds):
     """The fuzz starts from every kind of EKU: absent, one, repeated, malformed."""
-    kinds = {len(_ekus(path.read_bytes())) for path in seeds}
+    kinds = {len(ekus(path.read_bytes())) for path in seeds}
     assert kinds == {0, 1, 2}
     assert len(seeds) >= 30
 
