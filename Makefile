@@ -18,7 +18,7 @@ help:
 	@echo 'make test      the whole test suite, with coverage'
 	@echo 'make lint      ruff, mypy, clang-format, warnings of gcc and clang'
 	@echo 'make sanitize  the test suite with AddressSanitizer and UndefinedBehaviorSanitizer'
-	@echo 'make fuzz      100 000 mutated chains, with the sanitizers (a few minutes)'
+	@echo 'make fuzz      100 000 mutated chains, then libFuzzer on the C code (over an hour)'
 	@echo 'make faults    every allocation of a server fails, once and from then on (a quarter of an hour)'
 	@echo 'make soak      ccert serve under load and among faulty clients, for ten minutes'
 	@echo 'make sessions  the property of sessions, for an hour: random contexts, names, reloads, time'
@@ -42,6 +42,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	@.ci/packages valgrind mandoc
 	@.ci/packages $(PEERS) || :
+	@.ci/packages clang libclang-rt-dev || :
 	$(PYTEST) --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/installed
@@ -49,7 +50,8 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c tests/c/faults/*.[ch] bench/drivers/*.c
+	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c tests/c/faults/*.[ch] \
+		tests/c/fuzz/*.c tests/c/fuzz/shared/*.[ch] bench/drivers/*.c
 	set -e; for compiler in gcc clang; do for file in csrc/*.c; do \
 		$$compiler -std=c11 -O2 -fPIC -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
 			-Werror -c $$file -o /dev/null; done; done
@@ -65,9 +67,14 @@ sanitized: $(VENV)/installed
 	LD_PRELOAD='$(ASAN)' ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		$(PYTEST) -p no:cacheprovider $(ARGS)
 
-# Mutated chains, what is trusted of them judged by openssl verify, with the sanitizers on.
-fuzz:
+# Mutated chains, what is trusted of them judged by openssl verify, with the sanitizers on; then each
+# target of tests/c/fuzz, guided by coverage.  SECONDS=60 is a minute for each.
+fuzz: SECONDS := 900
+fuzz: $(VENV)/installed
+	@.ci/packages clang libclang-rt-dev
 	CCERT_FUZZ=100000 $(MAKE) sanitize ARGS='-rP -o faulthandler_timeout=0 tests/tls/test_fuzz.py'
+	CCERT_FUZZ_SECONDS=$(SECONDS) $(PYTEST) -q -s -o faulthandler_timeout=0 -p no:cacheprovider \
+		tests/c/test_fuzz_targets.py $(ARGS)
 
 # Every position of tests/c/faults, with the sanitizers on; the table of outcomes is printed.
 faults: $(VENV)/installed

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-COMPILE = (
-    "gcc", "-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Wshadow",
+FLAGS = (
+    "-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Wshadow",
     "-Wstrict-prototypes", "-Werror", "-Icsrc",
 )  # fmt: skip
 LIBRARIES = ("-lssl", "-lcrypto", "-pthread")
@@ -52,9 +52,9 @@ def run_whole(*command, timeout: float = 300) -> str:
     return done.stdout
 
 
-def compile_c(path: Path, sources: Iterable[Path], *flags: str) -> Path:
+def compile_c(path: Path, sources: Iterable[Path], *flags: str, compiler: str = "gcc") -> Path:
     """Compile sources of tests/c together with csrc."""
-    require_program("gcc")
+    require_program(compiler)
     ours = sorted(ROOT.glob("csrc/*.c"))
-    run(*COMPILE, *flags, *ours, *sources, "-o", path, *LIBRARIES)
+    run(compiler, *FLAGS, *flags, *ours, *sources, "-o", path, *LIBRARIES)
     return path
