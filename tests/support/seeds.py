@@ -10,11 +10,14 @@ import re
 import ssl
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pki
 from cases import CASES, Chain, Clique
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 _SENT, _ANCHOR, _ANCHOR_WITH_SETTINGS = range(3)  # chain.c
 _RESIGN = 1
 _RAW, _RETRY, _OLD = 1, 2, 4  # server_name.c
+_NAMES = ["mx.example", "*.example", "MX2.example", "mx3.example\0.example"]
 _EKU_ONLY, _CRITICAL, _TWICE, _SETTINGS = 1, 2, 4, 8  # leaf.c
 
 
@@ -69,6 +73,7 @@ def _pem(chain: Chain) -> Iterator[bytes]:
     text = b"".join(certificate.pem for certificate in chain.sent[:2])
     yield text + chain.anchors
     yield text.replace(b"\n", b"\r\n")
+    yield text.replace(b"CERT", b"X509 CERT")
 
 
 _OF_CHAINS = {"leaf": _leaf, "chain": _chain, "pem": _pem}
@@ -88,11 +93,21 @@ def _extension(name: bytes) -> bytes:
     return _block(b"\0" + _block(name))
 
 
+def _long_name(clique: Clique) -> Chain:
+    """Return a chain whose leaf has a CN that is too long for a verdict."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is longer than RFC 5280 allows
+        attribute = x509.NameAttribute(NameOID.COMMON_NAME, "x" * 256, _validate=False)
+    leaf = pki.issue(x509.Name([attribute]), clique.ca, eku=[pki.SERVER])
+    return Chain([leaf, clique.ca], clique.root.pem)
+
+
 def write(directory: Path) -> None:
     """Write each target's seeds into a folder with its name."""
     with tempfile.TemporaryDirectory() as files:
         clique = Clique(Path(files))
         chains = [(case.name, case.build(clique)) for case in CASES]
+        chains += [("names", clique.leaf(names=_NAMES)), ("long-name", _long_name(clique))]
     for target, inputs in _OF_CHAINS.items():
         for name, chain in chains:
             _write(directory / target, name, inputs(chain))

@@ -46,7 +46,7 @@ static bool same(const unsigned char *der, size_t size, const X509 *judged)
 
     (void)ERR_set_mark();
     ours = d2i_X509(NULL, &at, (long)size);
-    equal = ours != NULL && judged != NULL && X509_cmp(ours, judged) == 0;
+    equal = ours != NULL && at == der + size && judged != NULL && X509_cmp(ours, judged) == 0;
     X509_free(ours);
     (void)ERR_pop_to_mark();
     return equal;

@@ -52,15 +52,15 @@ static bool decodes(octets der)
     if (whole) {
         unsigned char identity[CCERT_DIGEST_SIZE];
         bool invalid = (X509_get_extension_flags(judged) & EXFLAG_INVALID) != 0;
+        bool server_only;
 
-        claim(ccert_certificate_lists_server_only(ours)
-                  == (!invalid && judge_lists_server_only(judged)),
-              "the EKU is what its OIDs say");
-        queue_begin();
-        (void)ccert_certificate_lists_server_only(ours);
+        queue_begin(); /* now: later OpenSSL has read the extensions already */
+        server_only = ccert_certificate_lists_server_only(ours);
         (void)ccert_certificate_subject_hash(ours);
         (void)ccert_certificate_expiry(ours);
         queue_end("reading a certificate leaves the error queue alone");
+        claim(server_only == (!invalid && judge_lists_server_only(judged)),
+              "the EKU is what its OIDs say");
         claim(ccert_certificate_identity(ours, identity), "a certificate has an identity");
     }
     X509_free(judged);
@@ -81,6 +81,21 @@ static void claim_names(const ccert_verdict *verdict)
     claim((verdict->names == NULL) == (verdict->names_size == 0), "DNS names and their size");
     claim(verdict->names_size == 0 || verdict->names[verdict->names_size - 1] == 0,
           "DNS names have an end");
+}
+
+/* claim_dns_names - X509_check_host(3) knows each of them.  It reads an empty one and one with a
+ * dot in front otherwise. */
+static void claim_dns_names(const ccert_verdict *verdict, X509 *leaf)
+{
+    const unsigned int flags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_WILDCARDS;
+
+    for (size_t at = 0; at < verdict->names_size; at += strlen(verdict->names + at) + 1) {
+        const char *name = verdict->names + at;
+
+        claim(*name == 0 || *name == '.' || X509_check_host(leaf, name, 0, flags, NULL) == 1,
+              "a DNS name is one of the certificate's");
+    }
+    ERR_clear_error();
 }
 
 static void claim_digest(const ccert_verdict *verdict, const X509 *leaf)
@@ -117,6 +132,7 @@ static void verify(const ccert_verifier *verifier, X509_STORE *store, const chai
               || (verdict.error_code == judged.error && verdict.error_depth == judged.depth),
           "the reason is openssl verify's");
     claim_names(&verdict);
+    claim_dns_names(&verdict, sent[0]);
     claim_digest(&verdict, sent[0]);
     reach(setting, server, &judged);
     ccert_verdict_clear(&verdict);
