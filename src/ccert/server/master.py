@@ -192,12 +192,19 @@ class Master:
             self._restart = []
             self._tell(signal.SIGTERM)
         if signal.SIGHUP in caught and self._kill_at is None:
-            self._files.reload(warn=False)  # for workers to come; those that are there will tell
+            self._reload()
             self._tell(signal.SIGHUP)
         self._bury()
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             self._tell(signal.SIGKILL)
             self._kill_at += _GRACE
+
+    def _reload(self) -> None:
+        """Read files again for workers to come; those that are there will tell of errors."""
+        try:
+            self._files.reload(warn=False)
+        except Exception:  # noqa: BLE001 - whatever it is, the workers go on
+            _log.exception("files are not read again")
 
     def _tell(self, number: int) -> None:
         for pid in self._children:
