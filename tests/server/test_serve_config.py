@@ -114,6 +114,7 @@ def test_require_means_encryption(read):
         ("nonsense", "not of the form name = value"),
         ("= x", "not of the form name = value"),
         ("two words = x", "not of the form name = value"),
+        ("listen\x1b[2J = x", "listen?[2J: a control character in the value"),
         ("listen = 127.0.0.1:25\x1b", "listen: a control character in the value"),
         ("listen = 127.0.0.1:25\rworkers = 2", "listen: a control character in the value"),
         ("listen = 25", "listen: '25' is not HOST:PORT"),

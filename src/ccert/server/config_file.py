@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ccert.errors import ConfigError
 from ccert.postfix.logical_lines import logical_lines
+from ccert.text import printable
 
 __all__ = ["Assignment", "read_assignments"]
 
@@ -50,7 +51,7 @@ def read_assignments(path: str) -> tuple[list[Assignment], list[str]]:
         elif not equals or not name or len(name.split()) > 1:
             errors.append(f"{origin}: not of the form name = value")
         elif not line.isprintable():
-            errors.append(f"{origin}: {name}: a control character in the value")
+            errors.append(f"{origin}: {printable(name)}: a control character in the value")
         elif "$" in value:
             errors.append(f'{origin}: {name}: "$" is not expanded here: write the value itself')
         else:
