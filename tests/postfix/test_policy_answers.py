@@ -38,7 +38,8 @@ def test_any_answer(path, octets):
     async def react(connection, request) -> None:
         if request["recipient"] == "first":
             await connection.send(octets)
-            connection.close()
+            if b"\n\n" not in b"\n" + octets:  # it would be waited for
+                connection.close()
         else:
             await echo(connection, request)
 

@@ -1,6 +1,8 @@
 """Tables of any octets: read, or refused with an error that an operator can use."""
 
 import contextlib
+import re
+from unicodedata import category
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,11 +30,15 @@ _OCTETS = st.one_of(
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(octets=_OCTETS)
 def test_any_octets(tmp_path, kind, how, octets):
-    """A table, or a ConfigError that names the file and is one printable line; nothing else."""
+    """A table, or a ConfigError that names the file and is one printable line; nothing else.
+
+    A table has no control characters but those of its form.
+    """
     path = tmp_path / "table"
     path.write_bytes(octets)
     with contextlib.suppress(ccert.ConfigError):
         kind(path, **how).reload()
+        assert "Cc" not in map(category, re.sub("\r?\n|\t", "", octets.decode()))
         return
     with pytest.raises(ccert.ConfigError) as error:
         kind(path, **how)

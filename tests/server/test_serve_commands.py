@@ -22,11 +22,13 @@ _VERB = st.sampled_from(
     ["HELO", "EHLO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "VRFY", "HELP", "AUTH", "BDAT", "ETRN",
      "mail", "Rcpt", "STARTTLS now", "QUIT now", "X"],
 )  # fmt: skip
-_WORD = st.sampled_from(
-    ["FROM:", "TO:", "from:", "<>", "<a@b.example>", "<@c,@d:a@b>", '<"a b"@c>', "<a@[192.0.2.1]>",
-     "<a@b", "a@b>", "<=?utf-8?q?a?=@b>", "<a@b>>", "<<a@b>", "SIZE=1", "SIZE=x", "SIZE=-1", "SIZE",
-     "BODY=8BITMIME", "BODY=x", "SMTPUTF8", "AUTH=<>", "X=Y", "mx.example", "[192.0.2.1]", ":",
-     "PLAIN", "LOGIN", "=", "<" + "a" * 400 + "@b>", "\t", "é", "\0", "\r", "\x85"],
+_PATH = st.sampled_from(
+    ["<>", "<a@b.example>", "<@c,@d:a@b>", '<"a b"@c>', "<a@[192.0.2.1]>", "<a@b", "a@b>", "<a@b>>",
+     "<=?utf-8?q?a?=@b>", "<<a@b>", "<é@b>", "<" + "a" * 400 + "@b>", "<a@b> SIZE=1", "<a>"],
+)  # fmt: skip
+_WORD = _PATH | st.sampled_from(
+    ["FROM:", "TO:", "from:", "SIZE=x", "SIZE=-1", "SIZE", "BODY=8BITMIME", "BODY=x", "SMTPUTF8",
+     "AUTH=<>", "X=Y", "mx.example", "[192.0.2.1]", ":", "PLAIN", "=", "\t", "\0", "\r", "\x85"],
 )  # fmt: skip
 _COMMAND = st.tuples(_VERB, st.lists(_WORD | st.text(max_size=4), max_size=4)).map(
     lambda parts: " ".join([parts[0], *parts[1]]).encode("utf-8", "replace")
@@ -34,7 +36,10 @@ _COMMAND = st.tuples(_VERB, st.lists(_WORD | st.text(max_size=4), max_size=4)).m
 _NORMAL = st.sampled_from(
     [b"EHLO client.example", b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@mx.example>", b"DATA"]
 )
-_LINE = st.one_of(_NORMAL, _NORMAL, _COMMAND, _COMMAND, st.binary(max_size=20)).map(
+_ADDRESSED = st.tuples(
+    st.sampled_from(["MAIL FROM:", "RCPT TO:"]), _PATH, st.just("") | _WORD.map(" ".__add__)
+).map(lambda parts: "".join(parts).encode())
+_LINE = st.one_of(_NORMAL, _NORMAL, _COMMAND, _ADDRESSED, st.binary(max_size=20)).map(
     lambda line: line.replace(b"\n", b"?")
 )
 _START = [b"EHLO client.example", b"MAIL FROM:<a@b.example>", b"RCPT TO:<c@mx.example>"]
@@ -92,7 +97,7 @@ _QUIET = settings(
 
 
 @_QUIET
-@given(st.lists(_LINE, max_size=10))
+@given(st.lists(_LINE, max_size=10).map(_START.__add__) | st.lists(_LINE, max_size=10))
 @example([*_START, b"DATA"])
 @example([b"MAIL FROM:<=?utf-8?q?=0D=0A?=@b>"])
 def test_serve(server, lines):
@@ -116,7 +121,7 @@ def mixin(host):
 
 
 @_QUIET
-@given(st.lists(_LINE, max_size=10))
+@given(st.lists(_LINE, max_size=10).map(_START.__add__) | st.lists(_LINE, max_size=10))
 @example([*_START, b"DATA"])
 def test_mixin(mixin, caplog, lines):
     """So does aiosmtpd with CcertMixin, whose hooks never raise."""
