@@ -30,14 +30,15 @@ FLAGS = ("-fsanitize=fuzzer", *MEMORY, "-Itests/c/fuzz/shared")
 
 @pytest.fixture(scope="session")
 def clang(tmp_path_factory) -> str:
-    """Skip where clang or its runtime for fuzzing is missing."""
+    """Skip where clang or its runtime for fuzzing is missing, or does not start."""
     require_program("clang")
     source = tmp_path_factory.mktemp("clang") / "nothing.c"
     source.write_text("int LLVMFuzzerTestOneInput(void) { return 0; }\n")
     try:
         run("clang", *FLAGS, source, "-o", source.with_suffix(""))
+        run(source.with_suffix(""), "-runs=1")
     except AssertionError as error:
-        unavailable(f"clang cannot link a fuzzer (libclang-rt-dev is missing?): {error}")
+        unavailable(f"libFuzzer does not run here (is libclang-rt-dev missing?): {error}")
     return "clang"
 
 
@@ -52,10 +53,11 @@ def first_inputs(tmp_path_factory) -> Path:
 def _keep(program: Path, found: list[Path]) -> str:
     """Save the inputs that were found; say how to run them again."""
     KEPT.mkdir(parents=True, exist_ok=True)
-    shutil.copy(program, KEPT)
-    names = [shutil.copy(path, KEPT).relative_to(ROOT) for path in found]
-    program = (KEPT / program.name).relative_to(ROOT)
-    return "\n".join(f"to see it again: ASAN_OPTIONS=detect_leaks=1 {program} {n}" for n in names)
+    for path in (program, *found):
+        shutil.copy(path, KEPT)
+    folder = KEPT.relative_to(ROOT)
+    again = f"to see it again: ASAN_OPTIONS=detect_leaks=1 {folder}/{program.name} {folder}"
+    return "\n".join(f"{again}/{path.name}" for path in found)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -67,7 +69,7 @@ def test_target(clang, first_inputs, tmp_path, source):
         (tmp_path / folder).mkdir()
     try:
         output = run_whole(
-            program, f"-max_total_time={SECONDS}", "-print_final_stats=1", "-rss_limit_mb=4096",
+            program, f"-max_total_time={SECONDS}", "-print_final_stats=1", "-rss_limit_mb=4096", "-timeout=60",
             f"-artifact_prefix={tmp_path}/found/{target}-", tmp_path / "corpus",
             first_inputs / target, timeout=SECONDS + 300,
         )  # fmt: skip

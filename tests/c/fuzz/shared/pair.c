@@ -97,11 +97,11 @@ void pair_begin(pair *p, SSL_CTX *server, SSL_CTX *client, const char *name, SSL
 
 static void move(SSL *from, SSL *to)
 {
-    char *octets;
-    long size = BIO_get_mem_data(SSL_get_wbio(from), &octets);
+    char *said;
+    long size = BIO_get_mem_data(SSL_get_wbio(from), &said);
 
     if (size > 0)
-        must(BIO_write(SSL_get_rbio(to), octets, (int)size) == size, "pass on octets");
+        must(BIO_write(SSL_get_rbio(to), said, (int)size) == size, "pass on octets");
     (void)BIO_reset(SSL_get_wbio(from));
 }
 
