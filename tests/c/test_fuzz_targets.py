@@ -69,7 +69,7 @@ def test_target(clang, first_inputs, tmp_path, source):
         (tmp_path / folder).mkdir()
     try:
         output = run_whole(
-            program, f"-max_total_time={SECONDS}", "-print_final_stats=1", "-rss_limit_mb=4096", "-timeout=60",
+            program, f"-max_total_time={SECONDS}", "-timeout=60", "-rss_limit_mb=4096",
             f"-artifact_prefix={tmp_path}/found/{target}-", tmp_path / "corpus",
             first_inputs / target, timeout=SECONDS + 300,
         )  # fmt: skip
