@@ -158,7 +158,7 @@ wheel-test:
 		/src/.ci/test-wheel $(PYTHON) $(ARGS)
 
 clean:
-	rm -rf $(VENV) build docs/build dist vectors bench.json build.sha256 src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build docs/build dist fuzz vectors bench.json build.sha256 src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
 
 # Installed, not linked to: what is tested is what users get.
 $(VENV)/installed: $(VENV)/tools $(SOURCES)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SECONDS = int(os.environ.get("CCERT_FUZZ_SECONDS") or 5)
 SOURCES = sorted(ROOT.glob("tests/c/fuzz/*.c"))
 SHARED = sorted(ROOT.glob("tests/c/fuzz/shared/*.c"))
-KEPT = ROOT / "build/fuzz"  # what is found, and the program that it is for
+KEPT = ROOT / "fuzz"  # what is found, and the program that it is for
 FLAGS = ("-fsanitize=fuzzer", *MEMORY, "-Itests/c/fuzz/shared")
 
 
