@@ -49,7 +49,7 @@ def test_no_room_for_what_is_on_disk_already(host, disk):
         with server.client() as smtp:
             _fill(disk, 300_000)
             with pytest.raises(smtplib.SMTPDataError) as refused:
-                send(smtp, MESSAGE + b"x" * 76 * 9000)
+                send(smtp, MESSAGE + b"".join([b"x" * 74 + b"\r\n"] * 9000))
             assert refused.value.smtp_code == 452
         server.wait_for("No space left")
         assert not any("Traceback" in line for line in server.lines)

@@ -1,9 +1,12 @@
 """Replies: an enhanced status code in each (RFC 2034), and the same text in log and connection."""
 
+import contextlib
 import re
 import signal
+import socket
 
 import pytest
+from serving import begin
 
 SESSIONS = [  # few enough errors in each
     ["MAIL FROM:<a@b.example>", "HELO", "EHLO client.example", "NOOP", "VRFY x", "VRFY", "HELP",
@@ -85,6 +88,37 @@ def test_nothing_runs_after_the_goodbye(host, clique, start, word):
     log = "".join(server.lines)
     assert log.count("too many errors from unknown[127.0.0.1]") == 2
     assert "Traceback" not in log
+
+
+def test_nothing_runs_after_the_last_transaction(host, clique, start):
+    """At shutdown, what a client has pipelined behind its transaction is not run either."""
+    server = start(tls_listen="127.0.0.1:0")
+    with begin(server.client(host.client(clique.leaf()), implicit=True), data=True) as smtp:
+        smtp.send(b"x\r\n")
+        server.tell(signal.SIGTERM)
+        server.wait_for("stopping")
+        with contextlib.suppress(ConnectionRefusedError):
+            while True:  # until the worker has been told, too
+                socket.create_connection(("127.0.0.1", server.ports[0]), 5).close()
+        lines = [".", "MAIL FROM:<a@b.example>", "RCPT TO:<a@b.example>", "DATA", "y", ".", ""]
+        smtp.send("\r\n".join(lines).encode())
+        told = [_reply(smtp)[-1] for _ in range(2)]
+    assert [line[:3] for line in told] == [b"250", b"421"]
+    assert server.finish() == 0
+    assert len(server.messages()) == 1
+
+
+def test_a_client_s_text_is_one_word_of_the_log(start, clique, tmp_path):
+    """It cannot pass for another field."""
+    (tmp_path / "names").write_text("")
+    (tmp_path / "ca.pem").write_bytes(clique.root.pem)
+    files = {"relay_clientnames": tmp_path / "names", "smtpd_tls_CAfile": tmp_path / "ca.pem"}
+    server = start(**files)
+    with server.client() as smtp:
+        smtp.docmd("EHLO x> proto=ESMTP helo=<y")
+        smtp.docmd('MAIL FROM:<"a b"@b.example>')
+        assert smtp.docmd("RCPT TO:<a@b.example>")[0] == 554
+    server.wait_for(r'from=<"a.b"@b.example> to=<a@b.example> proto=ESMTP helo=<x\?\?proto=ESMTP\?')
 
 
 def test_a_reply_fits(start):

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import io
 import random
+import ssl
 import subprocess
 import traceback
 from pathlib import Path
@@ -14,7 +15,7 @@ import pairs
 import pki
 import pytest
 from cryptography import x509
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import ccert
@@ -182,6 +183,8 @@ def _unique() -> bytes:
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
+@example(b"-----BEGIN ")
+@example(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
 def test_any_octets(octets):
     """Whatever stands in the place of a certificate, the verdict is UNTRUSTED, never a crash."""
     verifier = ccert.ChainVerifier(cadata=_template.der, trust_server_ccerts=True)
@@ -291,3 +294,13 @@ def test_a_key_stays_out_of_messages(verifier, clique, around):
                 give(text)
             told = "".join(traceback.format_exception(raised.value))
             assert body not in told + repr(raised.value.args)
+
+
+def test_others_errors_are_not_the_reason(verifier):
+    """What a failure elsewhere left in the thread's error queue is not said of this certificate."""
+    right = verifier.verify([b"junk"]).error
+    name = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, b"\x30\x03\x01\x02")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=pki.issue("x", extensions=[(name, False)]).pem.decode())
+    context.get_ca_certs()
+    assert verifier.verify([b"junk"]).error == right

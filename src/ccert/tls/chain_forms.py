@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, TypeGuard
 
+from ccert._openssl import pem_certificates
 from ccert.errors import ConfigError
 from ccert.tls.files import read_chain, read_file
 from ccert.tls.paths import PEM_MARK
@@ -63,7 +64,8 @@ def _of_item(item: object) -> list[bytes]:
     if isinstance(item, bytes | bytearray | memoryview):
         octets = bytes(item)
         is_pem = PEM_MARK in octets and not _DER.match(octets)
-        return read_chain("chain", octets) if is_pem else [octets]
+        # whatever a peer sent in the place of a certificate: a verdict, no error
+        return (pem_certificates(octets) if is_pem else []) or [octets]
     if isinstance(item, str) and _is_pem(item):
         return read_chain("chain", _encoded(item))
     if not _is_certificate(item):
