@@ -266,13 +266,15 @@ def test_text_that_begins_like_der(verifier, clique):
 
 
 def test_pem_within_der(verifier, clique):
-    """A certificate that contains another one's PEM gets a verdict of its own."""
-    trusted = b"\n" + b"".join(c.pem for c in clique.leaf().sent)
-    comment = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.16.840.1.113730.1.13"), trusted)
-    stranger = pki.issue("Stranger", extensions=[(comment, False)])
-    assert trusted in stranger.der
-    for der in (stranger.der, stranger.der + b"x"):
-        assert not verifier.verify([der])
+    """A certificate that contains another one's PEM gets its own verdict, in each form."""
+    pem = b"\n" + b"".join(c.pem for c in clique.leaf().sent)
+    comment = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.16.840.1.113730.1.13"), pem)
+    extensions = [(comment, False)]
+    member = pki.issue("mx", clique.ca, eku=[pki.SERVER], extensions=extensions)
+    stranger = pki.issue("Stranger", eku=[pki.SERVER], extensions=extensions)
+    assert verifier.verify([member.der, clique.ca.der])
+    for der in (stranger.der, stranger.der + b"x", member.der + b"x"):
+        assert not verifier.verify([der, clique.ca.der])
         assert not verifier.verify(der)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Chain", "ders_of"]
 
 # A certificate's DER: a SEQUENCE of more than 127 octets.  Text may begin with "0", too; and DER
-# may contain the PEM of another certificate, whose verdict it must not get.
+# may contain PEM, as in a comment.
 _DER = re.compile(rb"\x30[\x80-\xff]")
 _NO_CHAIN = (
     "a chain is a path, PEM, DER, or a list of certificates (PEM, DER or cryptography's), {}"
