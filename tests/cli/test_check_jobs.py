@@ -86,7 +86,7 @@ def test_nobody_outlives_the_command(peers, number):
         children = _descendants(done.pid)
         assert len(children) >= 2
         done.send_signal(number)
-        done.communicate()
+        done.communicate(timeout=60)  # who lives on would hold the pipes
     deadline = time.monotonic() + 20
     while alive := [pid for pid in children if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < deadline, alive
