@@ -39,7 +39,6 @@ _log = logging.getLogger("ccert")
 _JUNK = ("EHLO", "HELO", "HELP", "NOOP", "RSET", "STARTTLS", "VRFY")
 _JUNK_LIMIT = 100  # Postfix: smtpd_junk_command_limit
 _ERROR_LIMIT = 20  # Postfix: smtpd_hard_error_limit
-_REPLY_LIMIT = 510  # characters of a line: RFC 5321, 4.5.3.1.5
 _COMMAND_LIMIT = 512  # octets: RFC 5321, 4.5.3.1.4
 _RECIPIENT_LIMIT = 1000  # Postfix: smtpd_recipient_limit
 _OVERSHOOT_LIMIT = 1000  # Postfix: smtpd_recipient_overshoot_limit
@@ -149,7 +148,7 @@ class SMTP(Ending):
             if text.startswith(_WORTH_A_LOG):
                 log_decision("reject", self.session, "command", text)
             text = f"{text[:3]} {_STATUS.get(text[:3], f'{text[0]}.0.0')} {text[4:]}"
-        self._lines.append(printable_ascii(text)[:_REPLY_LIMIT])
+        self._lines.append(printable_ascii(text))
         if text[3:4] == "-":
             return
         self._errors += text.startswith(("4", "5"))
