@@ -46,10 +46,12 @@ int ccert_certificate_identity(X509 *certificate, unsigned char out[CCERT_DIGEST
 {
     const X509_NAME *subject = X509_get_subject_name(certificate); /* borrowed */
     X509_PUBKEY *key = X509_get_X509_PUBKEY(certificate);          /* borrowed */
-    int name_size = i2d_X509_NAME(subject, NULL), key_size = i2d_X509_PUBKEY(key, NULL);
     unsigned char *both = NULL, *at;
-    int ok = 0;
+    int name_size, key_size, ok = 0;
 
+    ERR_clear_error();
+    name_size = i2d_X509_NAME(subject, NULL);
+    key_size = i2d_X509_PUBKEY(key, NULL);
     if (name_size > 0 && key_size > 0)
         both = OPENSSL_malloc((size_t)name_size + (size_t)key_size);
     if (both != NULL) {

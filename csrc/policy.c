@@ -30,6 +30,7 @@ int ccert_policy_install(SSL_CTX *ctx, const ccert_settings *settings)
     ccert_context *context = ccert_context_get0(ctx);
     ccert_policy *policy;
 
+    ERR_clear_error();
     if (context == NULL || !ccert_memory_sufficed_for_all(SSL_CTX_get_cert_store(ctx)))
         return 0;
     policy =
@@ -59,6 +60,7 @@ int ccert_policy_renew(SSL_CTX *ctx)
     const ccert_policy *old;
     ccert_policy *policy;
 
+    ERR_clear_error();
     if (context == NULL || !context->installed)
         return 1;
     old = ccert_policy_enter(context);
@@ -80,6 +82,7 @@ int ccert_policy_remove(SSL_CTX *ctx)
 {
     ccert_context *context = ccert_context_get0(ctx);
 
+    ERR_clear_error();
     if (context == NULL)
         return 0;
     if (!context->installed)
@@ -118,6 +121,7 @@ int ccert_send_ca_names(SSL_CTX *ctx, const SSL_CTX *trusting)
     STACK_OF(X509_NAME) *names = names_of(ctx);
     int ok = anchors != NULL && names != NULL;
 
+    ERR_clear_error();
     for (int i = 0; ok && i < sk_X509_num(anchors); i++) {
         const X509_NAME *subject = X509_get_subject_name(sk_X509_value(anchors, i)); /* borrowed */
         bool known = false;

@@ -13,6 +13,7 @@
  * exits with 1 if any, 2 if the test itself failed.
  */
 #include "internal.h"
+#include "template.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -339,28 +340,6 @@ static usage read_usage(const char *path)
     return u;
 }
 
-/* new_template - a self-signed certificate; of all kinds of keys, Ed25519 is decoded fastest */
-static X509 *new_template(void)
-{
-    static const unsigned char name[] = "mx.example";
-    X509 *template = X509_new();
-    X509_NAME *subject = X509_NAME_new();
-    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-
-    must(template != NULL && subject != NULL && key != NULL
-             && X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_ASC, name, -1, -1, 0)
-             && X509_set_version(template, X509_VERSION_3)
-             && ASN1_INTEGER_set(X509_get_serialNumber(template), 1)
-             && X509_set_subject_name(template, subject) && X509_set_issuer_name(template, subject)
-             && ASN1_TIME_adj(X509_getm_notBefore(template), time(NULL), -1, 0) != NULL
-             && ASN1_TIME_adj(X509_getm_notAfter(template), time(NULL), 1, 0) != NULL
-             && X509_set_pubkey(template, key) && X509_sign(template, key, NULL) > 0,
-         "make a certificate");
-    EVP_PKEY_free(key);
-    X509_NAME_free(subject);
-    return template;
-}
-
 static void add_extension(X509 *template, int nid, bool critical, const value *v)
 {
     ASN1_OCTET_STRING *data = ASN1_OCTET_STRING_new();
@@ -633,6 +612,7 @@ int main(int argc, char **argv)
     X509 *template = new_template();
     size_t wanted;
 
+    must(template != NULL, "make a certificate");
     must(argc > 3 && argc - 3 <= SEEDS, "run without COUNT, SEED and CERTIFICATE...");
     wanted = strtoul(argv[1], NULL, 10);
     seed_random(strtoull(argv[2], NULL, 10));

@@ -59,6 +59,7 @@ def test_stop_is_bounded(start):
         server.tell(signal.SIGTERM)
         assert server.finish() == 0
         assert any("cutting off 1 sessions" in line for line in server.lines)
+        assert not any("Error" in line for line in server.lines)
         with pytest.raises((OSError, smtplib.SMTPException)):
             smtp.getreply()
         smtp.close()

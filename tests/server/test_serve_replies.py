@@ -1,12 +1,10 @@
 """Replies: an enhanced status code in each (RFC 2034), and the same text in log and connection."""
 
-import contextlib
 import re
 import signal
-import socket
 
 import pytest
-from serving import begin
+from serving import begin, replies_until_closed
 
 SESSIONS = [  # few enough errors in each
     ["MAIL FROM:<a@b.example>", "HELO", "EHLO client.example", "NOOP", "VRFY x", "VRFY", "HELP",
@@ -93,16 +91,15 @@ def test_nothing_runs_after_the_goodbye(host, clique, start, word):
 def test_nothing_runs_after_the_last_transaction(host, clique, start):
     """At shutdown, what a client has pipelined behind its transaction is not run either."""
     server = start(tls_listen="127.0.0.1:0")
+    idle = server.client()
     with begin(server.client(host.client(clique.leaf()), implicit=True), data=True) as smtp:
         smtp.send(b"x\r\n")
         server.tell(signal.SIGTERM)
-        server.wait_for("stopping")
-        with contextlib.suppress(ConnectionError):
-            while True:  # until the worker has been told, too
-                socket.create_connection(("127.0.0.1", server.ports[0]), 5).close()
+        assert replies_until_closed(idle) == [421]  # so the worker knows
         lines = [".", "MAIL FROM:<a@b.example>", "RCPT TO:<a@b.example>", "DATA", "y", ".", ""]
         smtp.send("\r\n".join(lines).encode())
         told = [_reply(smtp)[-1] for _ in range(2)]
+    idle.close()
     assert [line[:3] for line in told] == [b"250", b"421"]
     assert server.finish() == 0
     assert len(server.messages()) == 1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FLAGS = (
     "-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Wshadow",
-    "-Wstrict-prototypes", "-Werror", "-Icsrc",
+    "-Wstrict-prototypes", "-Werror", "-Icsrc", "-Itests/c/shared",
 )  # fmt: skip
 LIBRARIES = ("-lssl", "-lcrypto", "-pthread")
 MEMORY = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
@@ -53,8 +53,8 @@ def run_whole(*command, timeout: float = 300) -> str:
 
 
 def compile_c(path: Path, sources: Iterable[Path], *flags: str, compiler: str = "gcc") -> Path:
-    """Compile sources of tests/c together with csrc."""
+    """Compile sources of tests/c together with csrc and tests/c/shared."""
     require_program(compiler)
-    ours = sorted(ROOT.glob("csrc/*.c"))
+    ours = [*sorted(ROOT.glob("csrc/*.c")), *sorted(ROOT.glob("tests/c/shared/*.c"))]
     run(compiler, *FLAGS, *flags, *ours, *sources, "-o", path, *LIBRARIES)
     return path

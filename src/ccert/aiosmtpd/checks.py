@@ -24,13 +24,22 @@ if TYPE_CHECKING:
 
     _Hook = Callable[..., Any]
 
-__all__ = ["Checks"]
+__all__ = ["HOOKS", "Checks"]
 
 _log = logging.getLogger("ccert")
 
 _NOT_SECURE = "554 5.7.0 Command refused due to lack of security"  # RFC 3207, section 4.1
 _UNKNOWN = "421 4.3.0 Cannot tell who you are; try again later"
 _NO_TLS = "530 5.7.0 Must issue a STARTTLS command first"  # section 4
+
+# aiosmtpd's hooks, and what is done before each
+HOOKS = {
+    "handle_STARTTLS": "_before_starttls",
+    "handle_EHLO": "_before_ehlo",
+    "handle_HELO": "_before_helo",
+    "handle_MAIL": "_before_mail",
+    "handle_RCPT": "_before_rcpt",
+}
 
 
 class Checks:
@@ -44,17 +53,10 @@ class Checks:
     def __init__(self, restrictions: Restrictions, *, require_trusted: bool) -> None:
         self._restrictions = restrictions
         self._require_trusted = require_trusted
-        self._before = {
-            "handle_STARTTLS": self._before_starttls,
-            "handle_EHLO": self._before_ehlo,
-            "handle_HELO": self._before_helo,
-            "handle_MAIL": self._before_mail,
-            "handle_RCPT": self._before_rcpt,
-        }
 
     def before(self, name: str, hook: _Hook) -> _Hook:
         """Return a function that calls the hook of this name, if the client passes its check."""
-        return self._before[name](hook)
+        return cast("_Hook", getattr(self, HOOKS[name])(hook))
 
     def _before_starttls(self, hook: _Hook) -> _Hook:
         """Check the client after its handshake."""

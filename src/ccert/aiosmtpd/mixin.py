@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiosmtpd.smtp import MISSING
 
-from ccert.aiosmtpd.checks import Checks
+from ccert.aiosmtpd.checks import HOOKS, Checks
 from ccert.postfix.restrictions import Restrictions
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CcertMixin"]
 
-_HOOKS = {f"handle_{word}" for word in ("STARTTLS", "EHLO", "HELO", "MAIL", "RCPT")}
 _OLD_EHLO = 4  # arguments of a hook as it was before aiosmtpd 1.3
 
 
@@ -60,7 +59,7 @@ class CcertMixin:
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         for base in cls.__mro__[: cls.__mro__.index(CcertMixin)]:
-            hides = vars(base).keys() & (_HOOKS | {"__init__"})
+            hides = vars(base).keys() & {*HOOKS, "__init__"}
             if hides and not issubclass(base, CcertMixin):
                 raise TypeError(
                     f"class {cls.__name__}: CcertMixin must stand before {base.__name__}, as in "
@@ -100,7 +99,7 @@ class CcertMixin:
         def __getattribute__(self, name: str) -> object:
             """Put the check before each hook, of whatever class, and however it got there."""
             value = super().__getattribute__(name)
-            if name not in _HOOKS:
+            if name not in HOOKS:
                 return value
             checks = vars(self).get("_checks")
             if checks is None:

@@ -37,7 +37,7 @@ class Files:
         self._config = config
         errors = []
 
-        def attempt(make: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401
+        def attempt(make: Callable[..., Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - of make
             try:
                 return make(*args, **kwargs)
             except ConfigError as error:
