@@ -150,8 +150,8 @@ def test_checks_come_before_other_hooks(host, clique, hook, refusal):
                 smtp.close()
                 continue
             with connected(port, client, implicit=implicit) as smtp:
-                command = hook if implicit else "EHLO"
-                replies.append(smtp.docmd(command, "client.example")[0])
+                command = f"{hook} client.example" if implicit else "NOOP"
+                replies.append(smtp.docmd(command)[0])
     assert replies == [refusal, 250]
 
 

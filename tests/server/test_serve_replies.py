@@ -88,11 +88,15 @@ def test_nothing_runs_after_the_goodbye(host, clique, start, word):
     assert "Traceback" not in log
 
 
-def test_nothing_runs_after_the_last_transaction(host, clique, start):
+def test_nothing_runs_after_the_last_transaction(host, clique, start, tmp_path):
     """At shutdown, what a client has pipelined behind its transaction is not run either."""
-    server = start(tls_listen="127.0.0.1:0")
+    (tmp_path / "names").write_text("mx.partner.example OK\n")
+    (tmp_path / "ca.pem").write_bytes(clique.root.pem)
+    files = {"relay_clientnames": tmp_path / "names", "smtpd_tls_CAfile": tmp_path / "ca.pem"}
+    server = start(tls_listen="127.0.0.1:0", tls_trust_server_ccerts="yes", **files)
+    partner = host.client(clique.leaf(names=["mx.partner.example"]))
     idle = server.client()
-    with begin(server.client(host.client(clique.leaf()), implicit=True), data=True) as smtp:
+    with begin(server.client(partner, implicit=True), data=True) as smtp:
         smtp.send(b"x\r\n")
         server.tell(signal.SIGTERM)
         assert replies_until_closed(idle) == [421]  # so the worker knows
@@ -103,6 +107,7 @@ def test_nothing_runs_after_the_last_transaction(host, clique, start):
     assert [line[:3] for line in told] == [b"250", b"421"]
     assert server.finish() == 0
     assert len(server.messages()) == 1
+    assert "".join(server.lines).count("permit: RCPT") == 1
 
 
 def test_a_client_s_text_is_one_word_of_the_log(start, clique, tmp_path):
