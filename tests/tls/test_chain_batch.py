@@ -152,5 +152,5 @@ def test_files_that_change_meanwhile(host, clique, monkeypatch):
         path.write_bytes(clique.root.pem + b"# another\n")
 
     monkeypatch.setattr(chain_module, "load_anchors", changing)
-    with pytest.raises(ConfigError, match="changed while they were read"):
+    with pytest.raises(ConfigError, match="changed while they were being read"):
         ccert.ChainVerifier(cafile=path)

@@ -204,7 +204,7 @@ class Master:
         try:
             self._files.reload(warn=False)
         except Exception:  # noqa: BLE001 - whatever it is, the workers go on
-            _log.exception("files are not read again")
+            _log.exception("cannot read the files again: later workers use the old state")
 
     def _tell(self, number: int) -> None:
         for pid in self._children:

@@ -110,7 +110,7 @@ class ChainVerifier:
         self._digest = _digest(cafile, capath)
         load_anchors(functools.partial(_load, self._verifier), cafile, capath, cadata)
         if _digest(cafile, capath) != self._digest:
-            raise ConfigError("the trusted CAs have changed while they were read")
+            raise ConfigError("the trusted CAs changed while they were being read: try again")
         self._arguments: dict[str, Any] = {
             "cafile": None if cafile is None else Path(cafile).absolute(),
             "capath": None if capath is None else Path(capath).absolute(),
