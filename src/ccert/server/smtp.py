@@ -145,9 +145,9 @@ class SMTP(Ending):
         self.check_open()
         text = status.decode("latin-1") if isinstance(status, bytes) else status
         if _WITHOUT_STATUS.match(text) and not self._greeting:
+            text = f"{text[:3]} {_STATUS.get(text[:3], f'{text[0]}.0.0')} {text[4:]}"
             if text.startswith(_WORTH_A_LOG):
                 log_decision("reject", self.session, "command", text)
-            text = f"{text[:3]} {_STATUS.get(text[:3], f'{text[0]}.0.0')} {text[4:]}"
         self._lines.append(printable_ascii(text))
         if text[3:4] == "-":
             return
