@@ -23,6 +23,8 @@ def one_word(text: str) -> str:
 
 def printable_ascii(text: str, *, also: str = "") -> str:
     """Replace each character that is not printable ASCII, or is in ``also``, with "?"."""
+    if not also and text.isascii() and text.isprintable():
+        return text
     return re.sub(f"[^ -~]{f'|[{re.escape(also)}]' if also else ''}", "?", text)
 
 

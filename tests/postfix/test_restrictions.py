@@ -15,7 +15,7 @@ from ccert.postfix.policy import PolicyService
 from ccert.postfix.restrictions import Restrictions
 
 CLIENT = "unknown[192.0.2.1]"
-RECIPIENT = {"recipient": "b@mx.example"}
+RECIPIENT = "b@mx.example"
 RELAY_DENIED = "554 5.7.1 <b@mx.example>: Relay access denied"
 
 
@@ -45,11 +45,11 @@ def table(tmp_path, peer):
     return table
 
 
-def _decide(peer, access=None, relay=None, service=None, recipient="b@mx.example"):
+def _decide(peer, access=None, relay=None, service=None, recipient=RECIPIENT):
     restrictions = Restrictions(
         check_ccert_access=access, relay_clientcerts=relay, policy_service=service
     )
-    decision = restrictions.decide(peer, CLIENT, {"recipient": recipient})
+    decision = restrictions.decide(peer, CLIENT, recipient, dict)
     action, headers, _ = asyncio.run(asyncio.wait_for(decision, TIMEOUT))
     return action.text or action.verb, headers
 
@@ -72,7 +72,7 @@ def _decide_with_service(peer, answer: str, *tables) -> tuple[str, list[str]]:
             access, relay = tables
             decision = Restrictions(
                 check_ccert_access=access, relay_clientcerts=relay, policy_service=service
-            ).decide(peer, CLIENT, RECIPIENT)
+            ).decide(peer, CLIENT, RECIPIENT, lambda: {"recipient": RECIPIENT})
             action, headers, _ = await asyncio.wait_for(decision, TIMEOUT)
             await service.close()
             return action.text or action.verb, headers

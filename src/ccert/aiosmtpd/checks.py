@@ -6,7 +6,9 @@ The texts of logs and replies, and the order of checks, are those of Postfix's s
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
+import types
 from typing import TYPE_CHECKING, Any, cast
 
 from ccert.aiosmtpd.session import attributes, client_name, log_decision, sender
@@ -53,10 +55,15 @@ class Checks:
     def __init__(self, restrictions: Restrictions, *, require_trusted: bool) -> None:
         self._restrictions = restrictions
         self._require_trusted = require_trusted
+        self._made: dict[str, tuple[_Hook, _Hook]] = {}  # the last hook of a name, and its check
 
     def before(self, name: str, hook: _Hook) -> _Hook:
         """Return a function that calls the hook of this name, if the client passes its check."""
-        return cast("_Hook", getattr(self, HOOKS[name])(hook))
+        last, checked = self._made.get(name, (None, None))
+        if checked is None or not isinstance(hook, types.MethodType) or hook != last:
+            checked = cast("_Hook", getattr(self, HOOKS[name])(hook))
+            self._made[name] = hook, checked
+        return checked
 
     def _before_starttls(self, hook: _Hook) -> _Hook:
         """Check the client after its handshake."""
@@ -83,6 +90,7 @@ class Checks:
                 "list[str] | str", await hook(server, session, envelope, hostname, *responses)
             )
 
+        vars(handle_EHLO)["__signature__"] = inspect.signature(hook)  # aiosmtpd asks each time
         return handle_EHLO
 
     def _before_helo(self, hook: _Hook) -> _Hook:
@@ -128,7 +136,10 @@ class Checks:
             server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
         ) -> str:
             action, headers, rule = await self._restrictions.decide(
-                session.ccert, client_name(session), attributes(server, session, envelope, address)
+                session.ccert,
+                client_name(session),
+                address,
+                functools.partial(attributes, server, session, envelope, address),
             )
             ends = {"from": sender(envelope.mail_from), "to": address}
             if action.verb == "refuse":

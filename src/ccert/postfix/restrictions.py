@@ -14,7 +14,7 @@ from ccert.postfix.policy import PolicyService, access_request
 from ccert.text import printable, printable_ascii
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from ccert.tls.peer import Peer
 
@@ -85,14 +85,20 @@ class Restrictions:
         _log.warning("known name, new key: %s: %s -> %s", name, old, peer.pubkey_fingerprint)
 
     async def decide(
-        self, peer: Peer | None, client: str, attributes: dict[str, str | int]
+        self,
+        peer: Peer | None,
+        client: str,
+        recipient: str,
+        attributes: Callable[[], dict[str, str | int]],
     ) -> Decision:
         """Decide about a recipient.
 
         Args:
             peer: the client; None without TLS.
             client: its name for the log, "unknown[192.0.2.1]".
-            attributes: known attributes, as for :func:`ccert.postfix.access_request`.
+            recipient: its address.
+            attributes: returns what is known for :func:`ccert.postfix.access_request`; it is called
+                only if the policy service is asked.
         """
         headers: list[str] = []
         async for action, rule in self._opinions(peer, attributes):
@@ -104,12 +110,12 @@ class Restrictions:
                 _log.info("%s: %s", client, action.text)
         if self._relay_clientcerts is None and self._relay_clientnames is None:
             return Decision(Action("permit"), headers, "")
-        recipient = printable_ascii(str(attributes["recipient"]))
-        denied = Action("refuse", f"554 5.7.1 <{recipient}>: Relay access denied")
+        address = printable_ascii(recipient)
+        denied = Action("refuse", f"554 5.7.1 <{address}>: Relay access denied")
         return Decision(denied, headers, "")
 
     async def _opinions(
-        self, peer: Peer | None, attributes: dict[str, str | int]
+        self, peer: Peer | None, attributes: Callable[[], dict[str, str | int]]
     ) -> AsyncIterator[tuple[Action, str]]:
         if peer is not None and self._check_ccert_access:
             action = self._check_ccert_access.lookup(peer) or "DUNNO"
@@ -123,7 +129,7 @@ class Restrictions:
             if name is not None:
                 yield Action("permit"), f"relay_clientnames: {name}"
         if self._policy_service:
-            request = access_request(peer=peer, **attributes)
+            request = access_request(peer=peer, **attributes())
             action = await self._policy_service.ask(request)
             yield parse_action(action), f"check_policy_service: {printable(action)}"
 

@@ -153,7 +153,14 @@ class Handler(CcertMixin, _Delivery):
         table = self.tables["relay_clientnames"] = NameTable(config.relay_clientnames)
         return table
 
+    def __dir__(self) -> list[str]:
+        """Return the hooks, which aiosmtpd looks for at each connection."""
+        return _HOOKS
+
     async def close(self) -> None:
         """Close the connections to the policy service."""
         if self._policy_service:
             await self._policy_service.close()
+
+
+_HOOKS = [name for name in dir(Handler) if name.startswith("handle_")]

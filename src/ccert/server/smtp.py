@@ -13,6 +13,7 @@ import collections
 import functools
 import logging
 import re
+import types
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd import smtp
@@ -70,9 +71,11 @@ class _Commands(dict[str, Any]):
     aiosmtpd itself would allow five such words, whatever the limits here, and leave no log line.
     """
 
-    def __init__(self, known: dict[str, Any], other: Callable[[str], Awaitable[None]]) -> None:
-        super().__init__(known)
-        self._other = other
+    def __init__(self, session: SMTP) -> None:
+        super().__init__(
+            {name: types.MethodType(command, session) for name, command in _COMMANDS.items()}
+        )
+        self._other = types.MethodType(_OTHER, session)
 
     def get(self, name: str, default: object = None) -> Any:  # noqa: ANN401, ARG002 - dict's own
         return super().get(name, self._other)
@@ -116,23 +119,22 @@ class SMTP(Ending):
         self._junk = self._errors = self._overshoot = 0
         self._greeting = False  # answering HELO or EHLO
         self._lines: list[str] = []  # of a reply that goes on
-        del self._smtp_methods["AUTH"]
-        for name in _JUNK:
-            self._smtp_methods[name] = self._counted(self._smtp_methods[name])
-        self._smtp_methods = _Commands(self._smtp_methods, self._watched(self._refuse))
+        self._pipelined = False  # there was a reply since the client was heard last
+        self._smtp_methods = _Commands(self)
 
-    def _counted(
-        self, method: Callable[[str], Awaitable[None]]
-    ) -> Callable[[str], Awaitable[None]]:
-        """Count junk commands: each beyond a limit counts as an error."""
+    def __dir__(self) -> list[str]:
+        """Return nothing: aiosmtpd would look for commands there, for each connection."""
+        return []
 
-        @functools.wraps(method)
-        async def counted(argument: str) -> None:
-            self._junk += 1
-            self._errors += self._junk > _JUNK_LIMIT
-            await method(argument)
+    def count_junk(self) -> None:
+        """Count a junk command: each beyond a limit counts as an error."""
+        self._junk += 1
+        self._errors += self._junk > _JUNK_LIMIT
 
-        return counted
+    def data_received(self, data: bytes) -> None:
+        """Let the next reply be sent without a wait."""
+        self._pipelined = False
+        super().data_received(data)
 
     async def _refuse(self, _argument: str) -> None:
         await self.push("500 5.5.2 Error: command not recognized")
@@ -155,7 +157,9 @@ class SMTP(Ending):
         reply = "\r\n".join(self._lines)
         self._lines.clear()
         await super().push(reply)
-        await asyncio.sleep(0)  # a client that pipelines must not block other sessions
+        if self._pipelined:
+            await asyncio.sleep(0)  # a client that pipelines must not block other sessions
+        self._pipelined = True
         if self._errors >= _ERROR_LIMIT and not self.is_ending():
             _log.info("too many errors from %s", client_name(self.session))
             self._hang_up("421 4.7.0 Error: too many errors")
@@ -264,3 +268,23 @@ class SMTP(Ending):
         finally:
             self._set_post_data_state()  # type: ignore[no-untyped-call]
         await self.push(status)
+
+
+def _command(name: str, *, junk: bool) -> Callable[[SMTP, str], Awaitable[None]]:
+    method = getattr(SMTP, name)
+
+    @functools.wraps(method)
+    async def command(session: SMTP, argument: str) -> None:
+        if junk:
+            session.count_junk()
+        await session.run(method, argument)
+
+    return command
+
+
+_COMMANDS = {
+    name.removeprefix("smtp_"): _command(name, junk=name.removeprefix("smtp_") in _JUNK)
+    for name in dir(SMTP)
+    if name.startswith("smtp_") and name != "smtp_AUTH"
+}
+_OTHER = _command("_refuse", junk=False)

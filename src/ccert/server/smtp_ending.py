@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -58,16 +57,13 @@ class Ending(smtp.SMTP):
     _connection: Any  # the transport below TLS; abort() works on it even if TLS is waiting
     _reader: Any
     _writer: Any
-    _timeout_handle: asyncio.TimerHandle
+    _timeout_handle: asyncio.TimerHandle  # or None, at first
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - aiosmtpd's
         super().__init__(*args, **kwargs)
         self.state = State.IDLE
         self._leaving = False  # the server is shutting down
         self._gone = self.loop.create_future()
-        self._smtp_methods = {
-            name: self._watched(method) for name, method in self._smtp_methods.items()
-        }
 
     def __repr__(self) -> str:
         client = client_name(self.session) if self.session else "nobody yet"
@@ -82,7 +78,7 @@ class Ending(smtp.SMTP):
 
     def is_ending(self) -> bool:
         """Return whether the last reply has been sent, or the connection is closed."""
-        return self.state in {State.LINGERING, State.GONE}
+        return self.state is State.LINGERING or self.state is State.GONE
 
     def check_open(self) -> None:
         """Raise ConnectionResetError after the last reply: what a client pipelined is not run.
@@ -160,26 +156,31 @@ class Ending(smtp.SMTP):
             self.become(State.LINGERING)
             self._reset_timeout(_LINGER)
 
-    def _watched(
-        self, method: Callable[[str], Awaitable[None]]
-    ) -> Callable[[str], Awaitable[None]]:
-        """Track whether a command is running; end after it if leave() was called."""
+    async def run(self, command: Callable[[Any, str], Awaitable[None]], argument: str) -> None:
+        """Run a command, and keep the state; end after it if leave() was called."""
+        self.check_open()
+        self.become(State.RUNNING)
+        try:
+            await command(self, argument)
+        finally:
+            self.become(State.IDLE)
+        if self._leaving:
+            self._end_unless_in_transaction()
 
-        @functools.wraps(method)
-        async def watched(argument: str) -> None:
-            self.check_open()
-            self.become(State.RUNNING)
-            try:
-                await method(argument)
-            finally:
-                self.become(State.IDLE)
-            if self._leaving:
-                self._end_unless_in_transaction()
-
-        return watched
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        """Move the deadline; a timer that runs out before it is left alone, and set again then."""
+        now = self.loop.time()
+        self._deadline = now + (duration or self._timeout_duration)
+        timer = self._timeout_handle
+        if timer is None or timer.cancelled() or not now < timer.when() <= self._deadline:
+            super()._reset_timeout(duration)
 
     def _timeout_cb(self) -> None:
-        if self.is_ending():
+        self._timeout_handle.cancel()  # it has run out: _reset_timeout() sets it again
+        left = self._deadline - self.loop.time()
+        if left > 0:
+            self._reset_timeout(left)
+        elif self.is_ending():
             self.abort()
         elif self.state is State.RUNNING and not self.transport.get_write_buffer_size():
             self._reset_timeout()  # the client is waiting for us
@@ -191,8 +192,7 @@ class Ending(smtp.SMTP):
         """Extend the timeout for received data by the time that it may take."""
         super().data_received(data)
         if self.state is State.RECEIVING:
-            now = self.loop.time()
-            left = self._timeout_handle.when() - now + len(data) / _MIN_DATA_RATE
+            left = self._deadline - self.loop.time() + len(data) / _MIN_DATA_RATE
             self._reset_timeout(min(left, self._timeout_duration))
 
 

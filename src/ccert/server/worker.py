@@ -67,7 +67,7 @@ class Worker:
 
     def run(self) -> None:
         """Serve until told to stop, then until open transactions have ended."""
-        os.umask(0o077)  # for messages; mailbox.Maildir does not set it
+        os.umask(0o077)  # for messages
         gc.freeze()  # permanent objects: full collections skip them and so run more often
         asyncio.run(self._serve())
 
