@@ -62,6 +62,7 @@ def title(ratio: dict[str, Any]) -> str:
 
 def target(ratio: dict[str, Any]) -> str:
     text = ratio["target"].replace(">=", "≥").replace("<=", "≤")
+    text = re.sub(r"(?<=\d) ", ", ", text)  # a bound for each kind of key
     return (
         f"{text} ({', '.join(ratio['kinds'])})" if text and tuple(ratio["kinds"]) != KINDS else text
     )

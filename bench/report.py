@@ -42,7 +42,7 @@ class Row:
         above: the name of the measurement that is divided.
         below: ... and by which; None: ``above`` is worth telling by itself.
         measures: what is in both, and what is not.
-        target: ">= 1.5" or "<= 1.25"; "": none.
+        target: ">= 1.7", or "<= 1.11 1.28" for each kind of key; "": none.
         kinds: of key, which the target is for.
         caveat: what a reader might take it for, and it is not.
         wrong: what a rival accepts or refuses wrongly: its row is marked.
@@ -65,8 +65,9 @@ class Row:
         """Tell whether the value meets the target; None: there is no target."""
         if not self.target or kind not in self.kinds:
             return None
-        relation, bound = self.target.split()
-        return {"<=": value <= float(bound), ">=": value >= float(bound)}[relation]
+        relation, *bounds = self.target.split()
+        bound = float(bounds[KINDS.index(kind) if bounds[1:] else 0])
+        return {"<=": value <= bound, ">=": value >= bound}[relation]
 
 
 class Run:

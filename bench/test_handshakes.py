@@ -11,6 +11,7 @@ import ssl
 import statistics
 import sys
 import time
+import timeit
 
 import contexts
 import pytest
@@ -59,6 +60,10 @@ ROWS = (
         "  ... that one / pyOpenSSL without a callback",
         "pyOpenSSL's callback / pyOpenSSL, server", None,
         "time of a handshake, the same library; clientAuth certificates without the callback",
+    ),
+    Row(
+        "wrap_bio(): ccert / ssl's default", "wrap_bio(), ccert / ssl's default", None,
+        "an SSLObject is made and freed, without a handshake", "<= 1.05",
     ),
     Row(
         "ccert.peer() / the server's side of a handshake", "peer()", "ccert, server",
@@ -120,6 +125,17 @@ def turn(servers, count) -> dict[str, tuple[float, float]]:
         after = handshakes.seconds, handshakes.server_seconds
         took[name] = after[0] - before[0], after[1] - before[1]
     return took
+
+
+def test_wrap_bio(clique, record, smoke):
+    """A new connection costs no call of ccert's."""
+    servers = {"ccert": contexts.server, "ssl's default": contexts.default}
+    ends = {name: new_ssl(make(clique.directory)) for name, make in servers.items()}
+    rounds = []
+    for _ in range(1 if smoke else ROUNDS):
+        took = {name: timeit.timeit(end, number=1000) for name, end in ends.items()}
+        rounds.append(took["ccert"] / took["ssl's default"])
+    record("wrap_bio(), ccert / ssl's default", statistics.median(rounds), "")
 
 
 def test_peer(servers, record, smoke):

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections import Counter
+from collections import Counter, defaultdict
 from statistics import median, quantiles
 
 from process import Process, running
 from variants import VARIANTS
 
-THREADS = 4  # of each load
-
 
 @dataclasses.dataclass
 class Column:
-    """One column of the bench: processes that share a port, or Postfix; and what it did."""
+    """One column of the bench: processes that share a port, or Postfix; and what it did.
+
+    Attributes:
+        certificate: of the clients.
+        port: of the server.
+        workers: its processes; none for Postfix.
+        clients: at once, of each load.
+        rounds: what came of each.
+        times: of all sessions, see smtp_load.py.
+    """
 
     certificate: str
     port: int
     workers: list[Process] = dataclasses.field(default_factory=list)
+    clients: int = 4
     rounds: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    handshake: list[float] = dataclasses.field(default_factory=list)
-    greeting: list[float] = dataclasses.field(default_factory=list)
+    times: dict[str, list[float]] = dataclasses.field(default_factory=lambda: defaultdict(list))
 
     def play(self, loads: list[Process], sessions: int) -> None:
         """Put it under load once."""
         before = self._totals()
         load = {"certificate": self.certificate, "port": self.port}
         for process in loads:
-            process.tell(sessions=sessions, threads=THREADS, **load)
+            process.tell(sessions=sessions, threads=self.clients, **load)
         results = [process.answer() for process in loads]
         gained = self._totals() - before
         count = sessions * len(loads)
@@ -45,8 +52,8 @@ class Column:
             }
         )
         for result in results:
-            self.handshake += result["handshake"]
-            self.greeting += result["greeting"]
+            for what in ("handshake", "greeting", "whole"):
+                self.times[what] += result[what]
 
     def _totals(self) -> Counter[str]:
         totals = Counter()
@@ -65,14 +72,14 @@ class Column:
         )  # fmt: skip
         if self.workers:
             record(f"SMTP CPU, {name}", medians["cpu"])
-        for what, times in (("handshake", self.handshake), ("greeting", self.greeting)):
+        for what, times in self.times.items():
             hundredths = quantiles(times, n=100)
             record(f"SMTP {what} p50, {name}", hundredths[49])
             record(f"SMTP {what} p99, {name}", hundredths[98])
 
     def forget(self) -> None:
-        for kept in (self.rounds, self.handshake, self.greeting):
-            kept.clear()
+        self.rounds.clear()
+        self.times.clear()
 
 
 @contextlib.contextmanager

@@ -3,10 +3,11 @@
 Usage: see process.py.  Settings: ``directory`` of the certificates.  Questions:
 
 - ``certificate``, ``port``, ``sessions``, ``threads``: deliver a message in each session.
-  The answer: when it began and ended (CLOCK_MONOTONIC, which processes share), CPU seconds, and two
-  times of each session: ``handshake``, from the "220" to STARTTLS until the client is done, and
-  ``greeting``, until it has the answer to its next EHLO.  With TLS 1.3 the client is done before
-  the server has looked at its certificate: the server's verification is in the greeting only.
+  The answer: when it began and ended (CLOCK_MONOTONIC, which processes share), CPU seconds, and
+  three times of each session: ``handshake``, from the "220" to STARTTLS until the client is done;
+  ``greeting``, until it has the answer to its next EHLO; and ``whole``, from connect to QUIT.  With
+  TLS 1.3 the client is done before the server has looked at its certificate: the server's
+  verification is in the greeting only.
 - ``certificate``, ``port``, ``idle``: open so many sessions, up to the second EHLO, and keep them.
 """
 
@@ -76,11 +77,12 @@ def run(port: int, context: ssl.SSLContext, sessions: int, threads: int) -> dict
 
     def work() -> None:
         while next(tickets) < sessions:
+            start = time.monotonic()
             tls, *both = begin(port, context)
             with tls:
                 for line, code in DELIVERY:
                     expect(tls, code, line)
-            times.append(both)
+            times.append((*both, time.monotonic() - start))
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     start, cpu = time.monotonic(), time.process_time()
@@ -90,10 +92,10 @@ def run(port: int, context: ssl.SSLContext, sessions: int, threads: int) -> dict
         worker.join()
     end = time.monotonic()
     assert len(times) == sessions
-    handshake, greeting = zip(*times, strict=True)
+    handshake, greeting, whole = zip(*times, strict=True)
     return {
         "start": start, "end": end, "cpu": time.process_time() - cpu,
-        "handshake": handshake, "greeting": greeting,
+        "handshake": handshake, "greeting": greeting, "whole": whole,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""``ccert serve`` under load: one worker, a Maildir in memory, trusted clients only."""
+"""``ccert serve`` under load: one worker, trusted clients only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from serving import serving
 
 TICKS = os.sysconf("SC_CLK_TCK")  # a second
-MEMORY = "/dev/shm"
 
 
 class Serve:
@@ -32,10 +31,15 @@ class Serve:
 
 
 @contextlib.contextmanager
-def serve(directory: Path):
-    """Run it until the block ends; ``directory``: see contexts.py."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if Path(MEMORY).is_dir() else None) as scratch:
-        maildir = Path(scratch, "Maildir")
+def serve(directory: Path, scratch: str):
+    """Run it until the block ends.
+
+    Args:
+        directory: as in contexts.py.
+        scratch: where the Maildir is to be.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch) as path:
+        maildir = Path(path, "Maildir")
         options = [
             "--cert", directory / "server.pem", "--cafile", directory / "root.pem",
             "--trust-server-ccerts", "yes", "--require-trusted",
