@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions valgrind bench bench-smoke report vectors docs man sdist wheel wheel-test release-check clean
+.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions valgrind bench bench-trixie bench-scale bench-smoke report vectors docs man sdist wheel wheel-test release-check clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -24,6 +24,8 @@ help:
 	@echo 'make sessions  the property of sessions, for an hour: random contexts, names, reloads, time'
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
 	@echo 'make bench     ccert beside its rivals and stock ssl: ratios, and bench.json (15 minutes)'
+	@echo 'make bench-trixie  some of it with Debian 13 and its OpenSSL, in a chroot: dist/bench-trixie.json'
+	@echo 'make bench-scale  threads and processes, from one to as many as there are CPUs: a table, scale.svg'
 	@echo 'make bench-smoke  every bench once, for its verdicts, without times'
 	@echo 'make report    the page on performance and its plots, from RESULTS=bench.json'
 	@echo 'make vectors   the catalogue as files, for other implementations'
@@ -102,15 +104,25 @@ bench: $(VENV)/installed
 	$(PYTEST) bench -p no:cacheprovider -o faulthandler_timeout=0 --results=bench.json \
 		--benchmark-columns=median,min,rounds --benchmark-group-by=param:kind $(ARGS)
 
+# The rows that depend on OpenSSL most, with Debian 13's: docs/explanation/performance.md has both.
+bench-trixie:
+	.ci/chroot trixie bench 'gcc libc6-dev libssl-dev pkg-config python3-dev python3-venv valgrind' \
+		/src/.ci/bench bench-trixie.json bench/test_instructions.py bench/test_handshakes.py \
+		bench/test_threads.py $(ARGS)
+
+bench-scale: $(VENV)/installed
+	PYTHONPATH=bench/drivers:tests/support $(BIN)/python bench/scale.py scale.svg
+
 bench-smoke: $(VENV)/installed
 	@.ci/packages valgrind
 	@.ci/packages postfix || :
 	$(PYTEST) bench -p no:cacheprovider --benchmark-disable $(ARGS)
 
-# Without RESULTS: the plots and tables anew, from the numbers that they have.
+# Without RESULTS: the plots and tables anew, from the numbers that they have.  A second file is of
+# another OpenSSL: RESULTS='bench.json dist/bench-trixie.json'.
 report: RESULTS := docs/explanation/performance/results.json
 report: $(VENV)/installed
-	$(BIN)/python bench/page.py $(RESULTS) docs/explanation
+	$(BIN)/python bench/page.py docs/explanation $(RESULTS)
 
 # What ccert must agree with, for other implementations: see docs/vectors.
 vectors: $(VENV)/tools
@@ -158,7 +170,7 @@ wheel-test:
 		/src/.ci/test-wheel $(PYTHON) $(ARGS)
 
 clean:
-	rm -rf $(VENV) build docs/build dist fuzz vectors bench.json build.sha256 src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build docs/build dist fuzz vectors bench.json scale.svg build.sha256 src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache
 
 # Installed, not linked to: what is tested is what users get.
 $(VENV)/installed: $(VENV)/tools $(SOURCES)

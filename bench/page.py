@@ -1,9 +1,10 @@
 """Write performance.md's numbers, its plots, and the part of a run's JSON that they are from.
 
-Usage: python bench/page.py RUN.json DIRECTORY.  ``DIRECTORY/performance.md`` is changed between
-its markers only, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``: NAME is a bench, whose ratios
-go there, or one of ``BLOCKS``.  ``DIRECTORY/performance`` gets the plots and ``results.json``; that
-file may be RUN.json, too, and then only what is made from it changes.
+Usage: python bench/page.py DIRECTORY RUN.json [BESIDE.json].  ``DIRECTORY/performance.md`` is
+changed between its markers only, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``: NAME is a
+bench, whose ratios go there, or one of ``BLOCKS``.  ``DIRECTORY/performance`` gets the plots and
+``results.json``; that file may be RUN.json, too, and then only what is made from it changes.
+BESIDE.json is some of the same benches with another OpenSSL.
 """
 
 from __future__ import annotations
@@ -119,6 +120,21 @@ def servers(run: Run) -> str:
     return lines(("server", *(heading for heading, *_ in SERVERS)), rows)
 
 
+def openssl(run: Run) -> str:
+    """Return the table of two runs with different libraries."""
+    runs = (run, run["beside"])
+    versions = (each["machine_info"]["openssl"].split()[1] for each in runs)
+    head = ("ratio", *(f"{version}, {kind}" for version in versions for kind in KINDS), "target")
+    theirs = {(ratio["above"], ratio["below"]): ratio for ratio in run["beside"]["ratios"]}
+    rows = []
+    for ratio in run["ratios"]:
+        if other := theirs.get((ratio["above"], ratio["below"])):
+            numbers = (number(each, kind) for each in (ratio, other) for kind in KINDS)
+            targets = dict.fromkeys(filter(None, map(target, (ratio, other))))
+            rows.append([title(ratio), *numbers, "; ".join(targets)])
+    return lines(head, rows)
+
+
 def wanted(run: Run) -> list[dict[str, Any]]:
     """Return the ratios that have a target."""
     return [ratio for ratio in run["ratios"] if ratio["target"]]
@@ -126,6 +142,7 @@ def wanted(run: Run) -> list[dict[str, Any]]:
 
 BLOCKS = {
     "machine": machine,
+    "openssl": openssl,
     "servers": servers,
     "targets": lambda run: ratio_table(wanted(run)),
 }
@@ -143,9 +160,11 @@ def filled(text: str, run: Run) -> str:
     return MARKED.sub(block, text)
 
 
-def main(source: str, directory: str) -> None:
-    run = trimmed(json.loads(Path(source).read_text("utf-8")))
+def main(directory: str, source: str, beside: str = "") -> None:
     kept = Path(directory, "performance")
+    run = trimmed(json.loads(Path(source).read_text("utf-8")))
+    other = json.loads(Path(beside or kept / "results.json").read_text("utf-8"))
+    run["beside"] = trimmed(other if beside else other["beside"])
     text = json.dumps(run, indent=1, ensure_ascii=False) + "\n"
     (kept / "results.json").write_text(text, "utf-8")
     page = Path(directory, "performance.md")

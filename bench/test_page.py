@@ -80,6 +80,6 @@ def test_main(tmp_path):
     """What is kept of a run makes the same pages as the run, and nothing else of them changes."""
     shutil.copytree(DOCS / "performance", tmp_path / "performance")
     shutil.copy(DOCS / "performance.md", tmp_path)
-    page.main(str(tmp_path / "performance/results.json"), str(tmp_path))
+    page.main(str(tmp_path), str(tmp_path / "performance/results.json"))
     for path in ("performance.md", "performance/results.json"):
         assert (tmp_path / path).read_bytes() == (DOCS / path).read_bytes()

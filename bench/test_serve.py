@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import tempfile
 
 import pytest
@@ -46,7 +47,9 @@ ROWS = (
     ),
     Row(
         "SMTP sessions/s, on a disk: ccert serve / Postfix",
-        "SMTP sessions, ccert serve on a disk", "SMTP sessions, Postfix's queue", SESSION, ">= 1.5",
+        "SMTP sessions, ccert serve on a disk", "SMTP sessions, Postfix's queue",
+        "whole sessions with STARTTLS and a message, a worker for each CPU, 4 clients at once",
+        ">= 1.5",
         caveat="either has each message on the disk before it says 250; Postfix then hands it to "
         "discard(8), has a process for each client, and a queue to keep",
     ),
@@ -93,11 +96,11 @@ def test_serve(clique, loads, record, smoke):
 def test_serve_on_disk(clique, loads, record, smoke):
     """Likewise, and all that Postfix has taken is in its log."""
     with contextlib.ExitStack() as stack:
-        ours = stack.enter_context(serve(clique.directory, DISK))
+        ours = stack.enter_context(serve(clique.directory, DISK, workers=os.cpu_count()))
         mta = stack.enter_context(postfix(clique.directory))
         columns = {
             "ccert serve on a disk": Column("peer", ours.port, [ours]),
             "Postfix's queue": Column("client", mta.port),
         }
         play(columns, loads, record, smoke)
-        mta.wait_for_all("status=sent", WARM)
+        mta.wait_for_all("status=sent", 10 if smoke else WARM + ROUNDS * SESSIONS)

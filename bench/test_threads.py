@@ -10,13 +10,12 @@ is in the JSON, tells more.
 from __future__ import annotations
 
 import statistics
-import threading
-import time
 
 import contexts
 from ends import Handshakes, forgives, new_pyopenssl, new_ssl, pyopenssl
 from loop import Loop
 from report import Row
+from together import in_threads
 
 ROUNDS, COUNT = 25, 60
 
@@ -37,35 +36,6 @@ ROWS = (
 )  # fmt: skip
 
 
-def seconds(several: list[Handshakes | Loop], count: int) -> float:
-    """Let each shake hands so often in a thread of its own; return what they took from the start.
-
-    Raises:
-        Exception: what the first thread that failed had raised.
-    """
-    barrier = threading.Barrier(len(several) + 1)
-    failures = []
-
-    def run(handshakes: Handshakes | Loop) -> None:
-        barrier.wait()
-        try:
-            handshakes.run(count)
-        except Exception as error:  # noqa: BLE001 - raised below
-            failures.append(error)
-
-    threads = [threading.Thread(target=run, args=(handshakes,)) for handshakes in several]
-    for thread in threads:
-        thread.start()
-    barrier.wait()
-    start = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    took = time.perf_counter() - start
-    if failures:
-        raise failures[0]
-    return took
-
-
 def test_threads(clique, library, record, smoke):
     """Let one thread and two take turns; each end asserts that it trusts its peer."""
 
@@ -84,7 +54,7 @@ def test_threads(clique, library, record, smoke):
     count = 1 if smoke else COUNT
     rounds = [
         {
-            name: (seconds(party[:1], count), seconds(party, count))
+            name: (in_threads(party[:1], count), in_threads(party, count))
             for name, party in parties.items()
         }
         for _ in range(1 if smoke else ROUNDS)

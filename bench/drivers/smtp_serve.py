@@ -1,4 +1,4 @@
-"""``ccert serve`` under load: one worker, trusted clients only."""
+"""``ccert serve`` under load: trusted clients only."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ class Serve:
 
 
 @contextlib.contextmanager
-def serve(directory: Path, scratch: str):
+def serve(directory: Path, scratch: str, workers: int = 1):
     """Run it until the block ends.
 
     Args:
         directory: as in contexts.py.
         scratch: where the Maildir is to be.
+        workers: processes.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as path:
         maildir = Path(path, "Maildir")
         options = [
             "--cert", directory / "server.pem", "--cafile", directory / "root.pem",
-            "--trust-server-ccerts", "yes", "--require-trusted",
+            "--trust-server-ccerts", "yes", "--require-trusted", "--workers", workers,
         ]  # fmt: skip
         with serving(maildir, *options) as server:
             yield Serve(server, maildir)
