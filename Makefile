@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions valgrind bench bench-trixie bench-scale bench-smoke report vectors docs man sdist wheel wheel-test release-check clean
+.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions valgrind bench bench-trixie bench-scale bench-smoke report vectors docs man sdist wheel wheel-test release-check lock clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -35,6 +35,7 @@ help:
 	@echo 'make wheel     one wheel for every Linux with OpenSSL 3, built in a chroot, in dist'
 	@echo 'make wheel-test  the test suite with that wheel, on SUITE=trixie without a compiler'
 	@echo 'make release-check  everything before a release but the upload (an hour)'
+	@echo 'make lock      the newest versions of what tests and builds need, by hash: .ci/requirements.txt'
 	@echo 'make clean     remove all that the others made'
 	@echo 'PYTHON=…       the Python to use ($(PYTHON)); it must run on the system'"'"'s libssl'
 
@@ -177,11 +178,18 @@ $(VENV)/installed: $(VENV)/tools $(SOURCES)
 	$(BIN)/pip install --quiet --no-build-isolation --no-deps --force-reinstall .
 	@touch $@
 
-$(VENV)/tools: $(VENV)/of$(subst /,-,$(PYTHON)) pyproject.toml
+$(VENV)/tools: $(VENV)/of$(subst /,-,$(PYTHON)) .ci/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip 'setuptools>=77'
-	$(BIN)/pip install --quiet $$($(BIN)/python .ci/requirements)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements.txt
 	@touch $@
+
+# What tests and builds need: each distribution in one version, each file by its SHA-256.
+lock:
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet --disable-pip-version-check --upgrade uv
+	$(PYTHON) .ci/requirements | $(VENV)/lock/bin/uv pip compile --quiet --universal --upgrade \
+		--python-version 3.10 --generate-hashes --no-annotate --no-header --system-certs \
+		--output-file .ci/requirements.txt -
 
 # The venv is one Python's; with another, all is made anew.
 $(VENV)/of%:

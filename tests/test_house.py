@@ -2,9 +2,13 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import ccert
 
@@ -86,6 +90,28 @@ def test_files_are_short():
     ):
         for path in (root / folder).rglob(pattern):
             assert len(path.read_text(encoding="utf-8").splitlines()) <= limit, path
+
+
+def test_the_lock_is_of_what_is_wanted():
+    """Whatever pyproject.toml wants for tests and builds is pinned, in a version that it allows."""
+    root = Path(__file__).parents[1]
+    if not (root / ".ci").is_dir():
+        pytest.skip("an sdist has no .ci")
+    command = [sys.executable, ".ci/requirements"]
+    wanted = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    pinned = {}
+    for line in (root / ".ci/requirements.txt").read_text("utf-8").splitlines():
+        if line.startswith("    --hash=sha256:"):
+            continue
+        requirement = Requirement(line.removesuffix(" \\"))
+        if requirement.marker is None or requirement.marker.evaluate():
+            (version,) = requirement.specifier
+            assert version.operator == "=="
+            pinned[canonicalize_name(requirement.name)] = version.version
+    for requirement in map(Requirement, wanted.splitlines()):
+        if requirement.marker is None or requirement.marker.evaluate():
+            name = canonicalize_name(requirement.name)
+            assert requirement.specifier.contains(pinned[name]), name
 
 
 def draw() -> None:

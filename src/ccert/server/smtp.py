@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import functools
 import logging
 import re
-import types
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiosmtpd import smtp
 
 from ccert.aiosmtpd.session import client_name, log_decision
 from ccert.server.address import parse_path
+from ccert.server.smtp_commands import Commands
 from ccert.server.smtp_ending import Ending, State
 from ccert.server.smtp_message import Reception
 from ccert.server.tls_protocol import TLS
@@ -37,7 +36,6 @@ __all__ = ["SMTP", "Envelope"]
 
 _log = logging.getLogger("ccert")
 
-_JUNK = ("EHLO", "HELO", "HELP", "NOOP", "RSET", "STARTTLS", "VRFY")
 _JUNK_LIMIT = 100  # Postfix: smtpd_junk_command_limit
 _ERROR_LIMIT = 20  # Postfix: smtpd_hard_error_limit
 _COMMAND_LIMIT = 512  # octets: RFC 5321, 4.5.3.1.4
@@ -63,22 +61,6 @@ class Envelope(smtp.Envelope):
 
     message: BinaryIO
     size: int
-
-
-class _Commands(dict[str, Any]):
-    """Commands by name; any other word has a method, too, so that it counts as an error.
-
-    aiosmtpd itself would allow five such words, whatever the limits here, and leave no log line.
-    """
-
-    def __init__(self, session: SMTP) -> None:
-        super().__init__(
-            {name: types.MethodType(command, session) for name, command in _COMMANDS.items()}
-        )
-        self._other = types.MethodType(_OTHER, session)
-
-    def get(self, name: str, default: object = None) -> Any:  # noqa: ANN401, ARG002 - dict's own
-        return super().get(name, self._other)
 
 
 class SMTP(Ending):
@@ -120,7 +102,7 @@ class SMTP(Ending):
         self._greeting = False  # answering HELO or EHLO
         self._lines: list[str] = []  # of a reply that goes on
         self._pipelined = False  # there was a reply since the client was heard last
-        self._smtp_methods = _Commands(self)
+        self._smtp_methods = Commands(self)
 
     def __dir__(self) -> list[str]:
         """Return nothing: aiosmtpd would look for commands there, for each connection."""
@@ -136,7 +118,8 @@ class SMTP(Ending):
         self._pipelined = False
         super().data_received(data)
 
-    async def _refuse(self, _argument: str) -> None:
+    async def refuse(self, _argument: str) -> None:
+        """Answer any other word."""
         await self.push("500 5.5.2 Error: command not recognized")
 
     async def push(self, status: str | bytes) -> None:
@@ -268,23 +251,3 @@ class SMTP(Ending):
         finally:
             self._set_post_data_state()  # type: ignore[no-untyped-call]
         await self.push(status)
-
-
-def _command(name: str, *, junk: bool) -> Callable[[SMTP, str], Awaitable[None]]:
-    method = getattr(SMTP, name)
-
-    @functools.wraps(method)
-    async def command(session: SMTP, argument: str) -> None:
-        if junk:
-            session.count_junk()
-        await session.run(method, argument)
-
-    return command
-
-
-_COMMANDS = {
-    name.removeprefix("smtp_"): _command(name, junk=name.removeprefix("smtp_") in _JUNK)
-    for name in dir(SMTP)
-    if name.startswith("smtp_") and name != "smtp_AUTH"
-}
-_OTHER = _command("_refuse", junk=False)
