@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ccert import _openssl
 from ccert.tls.attachment import attach_checked, renew, settings
@@ -102,6 +102,12 @@ class ServerContext(ssl.SSLContext):
         self.options |= ssl.OP_NO_RENEGOTIATION
         warn_of_anchors(trust_server_ccerts, self, stacklevel=3)
         attach_checked(self, client_certs, trust_server_ccerts, verify_depth)
+
+    def __reduce__(self) -> NoReturn:  # what copy, pickle and multiprocessing ask
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or pickled, because its keys and sessions "
+            "are OpenSSL's: make one in each process, from the same files"
+        )
 
     def __repr__(self) -> str:
         attached = "".join(f" {name}={value!r}" for name, value in settings(self).items())
