@@ -51,7 +51,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c tests/c/faults/*.[ch] tests/c/shared/*.[ch] \
-		tests/c/fuzz/*.c tests/c/fuzz/shared/*.[ch] bench/drivers/*.c
+		tests/c/sharing/*.[ch] tests/c/fuzz/*.c tests/c/fuzz/shared/*.[ch] bench/drivers/*.c
 	set -e; for compiler in gcc clang; do for file in csrc/*.c; do \
 		$$compiler -std=c11 -O2 -fPIC -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
 			-Werror -c $$file -o /dev/null; done; done

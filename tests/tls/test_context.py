@@ -1,8 +1,6 @@
 """Contexts: what attaching changes, what it keeps, and what it refuses, in words that help."""
 
-import copy
 import gc
-import pickle
 import ssl
 import weakref
 
@@ -345,23 +343,3 @@ def test_an_applications_class_is_not_kept_alive(host):
         del own, context
         gc.collect()
     assert not class_of
-
-
-@pytest.mark.parametrize("act", [copy.copy, copy.deepcopy, pickle.dumps])
-def test_no_copies(host, clique, act):
-    """Neither kind of context is copied or pickled; of ours, the message says what to do.
-
-    A subclass that knows its files may say how it is pickled.
-    """
-
-    class Own(ccert.ServerContext):
-        def __reduce__(self):
-            return host.context, (clique.root.pem,)
-
-    attached = host.stock(clique.root.pem)
-    ccert.attach(attached, client_certs="ask")
-    with pytest.raises(TypeError, match="cannot pickle 'SSLContext' object"):
-        act(attached)
-    with pytest.raises(TypeError, match="make one in each process"):
-        act(host.context(clique.root.pem))
-    assert act(Own(host.certfile, host.keyfile))

@@ -69,6 +69,6 @@ def test_a_gil_of_its_own(texts):
     done = run_python(
         f"{run}\n{shake}\nrun('isolated', 'import ccert')\nassert ccert.peer(pair.server.tls)"
     )
-    assert "UnsupportedRuntime: ccert's extension does not load: " in done.stdout, done.stderr
+    assert "UnsupportedRuntime" in done.stdout, done.stderr
     assert "not in one that has a GIL of its own" in done.stdout
     assert done.returncode == 0, done.stderr

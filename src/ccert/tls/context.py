@@ -7,7 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ccert import _openssl
-from ccert.tls.attachment import attach_checked, renew, settings
+from ccert.tls.attachment import attach_checked, renew, send_ca_names, settings
 from ccert.tls.connection import guarded
 from ccert.tls.files import load_anchors, load_identity
 from ccert.tls.settings import (
@@ -182,7 +182,7 @@ class ServerContext(ssl.SSLContext):
         unnamed = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         load_anchors(named.load_verify_locations, cafile, None, cadata, crls=crls)
         load_anchors(unnamed.load_verify_locations, None, capath, None)
-        _openssl.send_ca_names(_openssl.find_ssl_ctx(self), _openssl.find_ssl_ctx(named))
+        send_ca_names(self, named)
         load_anchors(super().load_verify_locations, cafile, capath, cadata, crls=crls)
 
     def get_ca_certs(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
