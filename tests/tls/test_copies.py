@@ -17,7 +17,7 @@ def test_no_copies(host, clique, act):
 
     class Own(ccert.ServerContext):
         def __reduce__(self):
-            return host.context, (clique.root.pem,)
+            return ccert.ServerContext, (host.certfile, host.keyfile)
 
     attached = host.stock(clique.root.pem)
     ccert.attach(attached, client_certs="ask")
