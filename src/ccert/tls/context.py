@@ -122,6 +122,9 @@ class ServerContext(ssl.SSLContext):
     ) -> None:
         """Present another certificate from now on; the arguments are those of the class.
 
+        Not while other threads begin connections: OpenSSL has no lock for that.  Make a new context
+        then.
+
         Raises:
             ConfigError: a file is unusable; the message names it, and nothing has changed.
         """
