@@ -192,14 +192,14 @@ def _share(command, rounds: int) -> None:
 
 def test_sharing(program):
     """Every client gets its verdict, whatever other threads do with the SSL_CTXs meanwhile."""
-    _share([program("sharing")], 40)
+    _share([program("sharing")], 20)
 
 
 def test_sharing_with_memory_sanitizers(program):
     """Nothing is freed that another thread still uses, and all is in the end."""
-    _share([program("sharing", *MEMORY)], 15)
+    _share([program("sharing", *MEMORY)], 8)
 
 
 def test_sharing_with_thread_sanitizer(program, thread_sanitizer):
     """What the threads share in ccert is ordered; OpenSSL itself is not watched."""
-    _share([program("sharing", *thread_sanitizer)], 15)
+    _share([program("sharing", *thread_sanitizer)], 8)
