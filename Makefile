@@ -109,7 +109,7 @@ foreign: $(VENV)/installed
 	! git clone --quiet --no-checkout $(TLSFUZZER) $(VENV)/foreign/tlsfuzzer || { \
 		cd $(VENV)/foreign && git -C tlsfuzzer checkout HEAD -- tlsfuzzer requirements.txt \
 		&& bin/pip install --quiet --disable-pip-version-check -r tlsfuzzer/requirements.txt; }
-	$(BIN)/python tests/foreign $(VENV)/foreign/bin/python $(wildcard $(VENV)/foreign/tlsfuzzer)
+	$(BIN)/python tests/foreign $(VENV)/foreign/bin/python $(VENV)/foreign/tlsfuzzer
 
 valgrind: $(VENV)/installed
 	@.ci/packages valgrind

@@ -1,8 +1,8 @@
 """Other people's tests, on servers with ccert attached and on stock ones: ``make foreign``.
 
-Usage: foreign PYTHON [TLSFUZZER].  PYTHON: an interpreter that has sslyze and what tlsfuzzer needs;
-TLSFUZZER: its source tree.  Prints a table; exits with 1 if something passes stock and fails with
-ccert.
+Usage: foreign PYTHON TLSFUZZER.  PYTHON: an interpreter that has sslyze and what tlsfuzzer needs;
+TLSFUZZER: its source tree, if it could be fetched.  Prints a table; exits with 1 if something passes
+stock and fails with ccert.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ def _report_scans(python: Path, identity: Identity) -> list[str]:
 
 
 def main() -> int:
-    python, *tlsfuzzer = map(Path, sys.argv[1:])
+    python, tlsfuzzer = (Path(word).absolute() for word in sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
         identity = _identity(Path(folder))
         worse = _report_suites()
         worse += _report_scans(python, identity)
-        if tlsfuzzer:
-            worse += _report_scripts(tlsfuzzer[0], python, identity)
+        if tlsfuzzer.is_dir():
+            worse += _report_scripts(tlsfuzzer, python, identity)
         else:
             print("NOT TESTED: tlsfuzzer cannot be fetched")
     for one in worse:
