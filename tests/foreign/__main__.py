@@ -1,8 +1,8 @@
 """Other people's tests, on servers with ccert attached and on stock ones: ``make foreign``.
 
 Usage: foreign PYTHON TLSFUZZER.  PYTHON: an interpreter that has sslyze and what tlsfuzzer needs;
-TLSFUZZER: its source tree, if it could be fetched.  Prints a table; exits with 1 if something passes
-stock and fails with ccert.
+TLSFUZZER: its source tree, if it could be fetched.  Prints a table; exits with 1 if something
+passes stock and fails with ccert.
 """
 
 from __future__ import annotations
