@@ -197,7 +197,7 @@ def test_sharing(program):
 
 def test_sharing_with_memory_sanitizers(program):
     """Nothing is freed that another thread still uses, and all is in the end."""
-    _share([program("sharing", *MEMORY)], 8)
+    _share([program("sharing", *MEMORY)], 10)
 
 
 def test_sharing_with_thread_sanitizer(program, thread_sanitizer):

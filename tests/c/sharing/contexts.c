@@ -6,11 +6,13 @@
 
 #include <openssl/x509v3.h>
 
+#define NAMES 100 /* to begin with: a long list is read for a long time */
+
 SSL_CTX *servers[CONTEXTS], *clients[CLIENTS];
-static SSL_CTX *others[OTHERS]; /* each trusts another CA */
+static EVP_PKEY *key; /* of all */
 static X509 *member;
 
-static X509 *new_certificate(const char *name, EVP_PKEY *key)
+static X509 *new_certificate(const char *name)
 {
     X509 *made = X509_new();
     X509_EXTENSION *eku = X509V3_EXT_conf_nid(NULL, NULL, NID_ext_key_usage, "serverAuth");
@@ -34,7 +36,7 @@ static void trust(SSL_CTX *ctx, X509 *anchor)
     must(X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), anchor), "trust a certificate");
 }
 
-static void identify(SSL_CTX *ctx, X509 *certificate, EVP_PKEY *key)
+static void identify(SSL_CTX *ctx, X509 *certificate)
 {
     must(SSL_CTX_use_certificate(ctx, certificate) && SSL_CTX_use_PrivateKey(ctx, key),
          "use a certificate");
@@ -51,51 +53,48 @@ void attach(record *r, enum which which)
     must(ccert_policy_install(servers[which], &settings), "attach");
 }
 
-static SSL_CTX *new_other(int number, EVP_PKEY *key)
+void send_another_name(enum which which)
 {
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    static unsigned count;
+    SSL_CTX *trusting = SSL_CTX_new(TLS_server_method());
     char name[16];
     X509 *ca;
 
-    (void)snprintf(name, sizeof(name), "CA %d", number);
-    ca = new_certificate(name, key);
-    must(ctx != NULL, "make an SSL_CTX");
-    trust(ctx, ca);
+    (void)snprintf(name, sizeof(name), "CA %u", count++);
+    ca = new_certificate(name);
+    must(trusting != NULL, "make an SSL_CTX");
+    trust(trusting, ca);
+    must(ccert_send_ca_names(servers[which], trusting), "send the name of a CA");
+    SSL_CTX_free(trusting);
     X509_free(ca);
-    return ctx;
 }
 
 void contexts_init(void)
 {
-    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    X509 *stranger = new_certificate("stranger", key);
     const unsigned char id_context[] = "Python";
     record r = {.random = 1};
+    X509 *stranger;
 
-    member = new_certificate("member", key);
+    key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    stranger = new_certificate("stranger");
+    member = new_certificate("member");
     for (int i = 0; i < CLIENTS; i++)
         must((clients[i] = SSL_CTX_new(TLS_client_method())) != NULL, "make a client");
-    identify(clients[MEMBER], member, key);
-    identify(clients[STRANGER], stranger, key);
-    for (int i = 0; i < OTHERS; i++)
-        others[i] = new_other(i, key);
+    identify(clients[MEMBER], member);
+    identify(clients[STRANGER], stranger);
     for (int i = 0; i < CONTEXTS; i++) {
         must((servers[i] = SSL_CTX_new(TLS_server_method())) != NULL, "make a server");
-        identify(servers[i], member, key);
+        identify(servers[i], member);
         trust(servers[i], member);
         must(ccert_send_ca_names(servers[i], servers[i]), "send the name of a CA");
         must(SSL_CTX_set_session_id_context(servers[i], id_context, sizeof(id_context)),
              "do as Python does");
         SSL_CTX_set_verify(servers[i], SSL_VERIFY_PEER, NULL);
         attach(&r, (enum which)i);
+        for (int n = 0; n < NAMES; n++)
+            send_another_name((enum which)i);
     }
     X509_free(stranger);
-    EVP_PKEY_free(key);
-}
-
-void send_another_name(record *r, enum which which)
-{
-    must(ccert_send_ca_names(servers[which], others[below(r, OTHERS)]), "send names of CAs");
 }
 
 bool is_told_names(const SSL *client)
@@ -113,6 +112,5 @@ void contexts_free(void)
         SSL_CTX_free(clients[i]);
     for (int i = 0; i < CONTEXTS; i++)
         SSL_CTX_free(servers[i]);
-    for (int i = 0; i < OTHERS; i++)
-        SSL_CTX_free(others[i]);
+    EVP_PKEY_free(key);
 }

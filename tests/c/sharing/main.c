@@ -88,7 +88,7 @@ static void change(record *r)
         must(ccert_policy_renew(servers[which]), "renew");
         break;
     case 2:
-        send_another_name(r, which);
+        send_another_name(which);
         break;
     default:
         attach(r, which);
@@ -107,9 +107,9 @@ static void *work(void *arg)
 
         switch (below(r, 8)) {
         case 0:
+        case 1:
             change(r);
             break;
-        case 1:
         case 2:
             ask(r, at);
             break;

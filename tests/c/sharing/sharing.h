@@ -4,8 +4,6 @@
 
 #include "internal.h"
 
-#define OTHERS 24
-
 /* STRICT: never asks, is detached now and then.  STEADY: trusts servers, asks, is never detached.
  * ANY: whatever comes. */
 enum which { STRICT, STEADY, ANY, CONTEXTS };
@@ -34,7 +32,7 @@ extern SSL_CTX *servers[CONTEXTS], *clients[CLIENTS];
 void contexts_init(void);
 void contexts_free(void);
 void attach(record *r, enum which which);
-void send_another_name(record *r, enum which which);
+void send_another_name(enum which which); /* callers must not run concurrently */
 /* Has this client been told the names of CAs, of the first one and perhaps of later ones? */
 bool is_told_names(const SSL *client);
 
