@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions valgrind bench bench-trixie bench-scale bench-smoke report vectors docs man sdist wheel wheel-test release-check lock clean
+.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions threads foreign valgrind bench bench-trixie bench-scale bench-smoke report vectors docs man sdist wheel wheel-test release-check lock clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -22,6 +22,8 @@ help:
 	@echo 'make faults    every allocation of a server fails, once and from then on (a quarter of an hour)'
 	@echo 'make soak      ccert serve under load and among faulty clients, for ten minutes'
 	@echo 'make sessions  the property of sessions, for an hour: random contexts, names, reloads, time'
+	@echo 'make threads   64 threads share contexts, for ten minutes in each of four ways'
+	@echo 'make foreign    CPython'"'"'s tests, tlsfuzzer and sslyze, with ccert and without (ten minutes)'
 	@echo 'make valgrind  the whole C fuzz under valgrind (several minutes)'
 	@echo 'make bench     ccert beside its rivals and stock ssl: ratios, and bench.json (15 minutes)'
 	@echo 'make bench-trixie  some of it with Debian 13 and its OpenSSL, in a chroot: dist/bench-trixie.json'
@@ -54,7 +56,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror csrc/*.[ch] tests/c/*.c tests/c/faults/*.[ch] tests/c/shared/*.[ch] \
-		tests/c/fuzz/*.c tests/c/fuzz/shared/*.[ch] bench/drivers/*.c
+		tests/c/sharing/*.[ch] tests/c/fuzz/*.c tests/c/fuzz/shared/*.[ch] bench/drivers/*.c
 	set -e; for compiler in gcc clang; do for file in csrc/*.c; do \
 		$$compiler -std=c11 -O2 -fPIC -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
 			-Werror -c $$file -o /dev/null; done; done
@@ -94,6 +96,23 @@ sessions: SECONDS := 3600
 sessions: $(VENV)/installed
 	CCERT_SESSION_SECONDS=$(SECONDS) $(PYTEST) -q -s -o faulthandler_timeout=0 -p no:cacheprovider \
 		tests/tls/test_session_property.py $(ARGS)
+
+# SECONDS=60 is a minute for each: Python, C, C with AddressSanitizer, C with ThreadSanitizer.
+threads: SECONDS := 600
+threads: $(VENV)/installed
+	CCERT_THREADS_SECONDS=$(SECONDS) $(PYTEST) -q -s -o faulthandler_timeout=0 -p no:cacheprovider \
+		tests/tls/test_threads.py tests/c/test_c.py -k 'all_at_once or sharing' $(ARGS)
+
+# Fetched, not vendored.  TLSFUZZER may be a clone of its repository.
+foreign: TLSFUZZER := https://github.com/tlsfuzzer/tlsfuzzer
+foreign: $(VENV)/installed
+	@.ci/packages git libpython3-testsuite
+	rm -rf $(VENV)/foreign && $(PYTHON) -m venv $(VENV)/foreign
+	$(VENV)/foreign/bin/pip install --quiet --disable-pip-version-check sslyze
+	! git clone --quiet --no-checkout $(TLSFUZZER) $(VENV)/foreign/tlsfuzzer || { \
+		cd $(VENV)/foreign && git -C tlsfuzzer checkout HEAD -- tlsfuzzer requirements.txt \
+		&& bin/pip install --quiet --disable-pip-version-check -r tlsfuzzer/requirements.txt; }
+	$(BIN)/python tests/foreign $(VENV)/foreign/bin/python $(VENV)/foreign/tlsfuzzer
 
 valgrind: $(VENV)/installed
 	@.ci/packages valgrind

@@ -1,14 +1,15 @@
-/* context - what ccert attaches to an SSL_CTX: its policy and counters.
+/* context - what ccert attaches to an SSL_CTX: its policy, names of CAs, and counters.
  *
  * The ccert_context belongs to the SSL_CTX (ex_data), because connections may outlive every Python
  * object.  libssl reads a callback and its argument separately, so both stay the same for the
- * lifetime of the SSL_CTX.  Only the policy inside is replaced, while handshakes in other threads
- * may be reading it.
+ * lifetime of the SSL_CTX.  Only the policy and the names inside are replaced, while handshakes in
+ * other threads may be reading them.
  *
  * A callback counts itself as a reader, then loads the policy.  Whoever replaces the policy first
  * exchanges it, then looks at the number of readers.  Both operations are sequentially consistent,
  * so either the reader is seen, or it loads the new policy.  A replaced policy is therefore freed
- * when there is no reader: at once, or when the policy is replaced again, or with the SSL_CTX.
+ * when there is no reader: at once, or when the policy is replaced again, or with the SSL_CTX.  So
+ * are names.
  */
 #include "internal.h"
 
@@ -24,6 +25,8 @@ static void free_retired(ccert_context *context)
         context->retired = policy->retired;
         free(policy);
     }
+    ccert_ca_names_free(context->retired_names);
+    context->retired_names = NULL;
 }
 
 static void on_ctx_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl,
@@ -36,6 +39,7 @@ static void on_ctx_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, 
         return;
     free_retired(context);
     free(atomic_load(&context->policy));
+    ccert_ca_names_free(atomic_load(&context->ca_names));
     free(context);
 }
 
@@ -90,6 +94,19 @@ void ccert_policy_publish(ccert_context *context, ccert_policy *policy)
     if (old != NULL) {
         old->retired = context->retired;
         context->retired = old;
+    }
+    if (atomic_load(&context->readers) == 0)
+        free_retired(context);
+}
+
+/* ccert_ca_names_publish - likewise */
+void ccert_ca_names_publish(ccert_context *context, ccert_ca_names *names)
+{
+    ccert_ca_names *old = atomic_exchange(&context->ca_names, names);
+
+    if (old != NULL) {
+        old->retired = context->retired_names;
+        context->retired_names = old;
     }
     if (atomic_load(&context->readers) == 0)
         free_retired(context);

@@ -25,14 +25,23 @@ typedef struct ccert_policy {
     bool ask;
 } ccert_policy;
 
+/* The names of CAs that were loaded after ccert was attached, and of those before.  Immutable once
+ * published. */
+typedef struct ccert_ca_names {
+    struct ccert_ca_names *retired; /* private: the next to be freed */
+    STACK_OF(X509_NAME) * list;     /* owned */
+} ccert_ca_names;
+
 /* All that ccert attaches to an SSL_CTX; freed with it. */
 typedef struct ccert_context {
-    _Atomic(ccert_policy *) policy; /* NULL: detached */
-    atomic_uint readers;            /* callbacks between enter and leave */
-    atomic_uint epoch;              /* session.c: an increment ends all sessions */
+    _Atomic(ccert_policy *) policy;     /* NULL: detached */
+    _Atomic(ccert_ca_names *) ca_names; /* NULL: those of the SSL_CTX */
+    atomic_uint readers;                /* callbacks between enter and leave */
+    atomic_uint epoch;                  /* session.c: an increment ends all sessions */
     atomic_uint_fast64_t verified, trusted, trusted_as_server, untrusted;
     /* private to context.c and policy.c, whose callers must not run concurrently */
     ccert_policy *retired;
+    ccert_ca_names *retired_names;
     bool installed;
     uint64_t saved_options;
     size_t saved_num_tickets;
@@ -92,8 +101,13 @@ int ccert_context_init(void);
 ccert_context *ccert_context_peek(const SSL_CTX *ctx);
 ccert_context *ccert_context_get0(SSL_CTX *ctx);
 void ccert_policy_publish(ccert_context *context, ccert_policy *policy);
+void ccert_ca_names_publish(ccert_context *context, ccert_ca_names *names);
 const ccert_policy *ccert_policy_enter(ccert_context *context);
 void ccert_policy_leave(ccert_context *context);
+
+/* ca_names.c */
+int ccert_ca_names_send(SSL *ssl, ccert_context *context);
+void ccert_ca_names_free(ccert_ca_names *names);
 
 /* session.c */
 int ccert_session_configure(SSL_CTX *ctx, ccert_context *context);

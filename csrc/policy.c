@@ -5,9 +5,6 @@
 
 #include <openssl/err.h>
 #include <openssl/rand.h>
-#include <openssl/sslerr.h>
-
-#define MOST_NAMES 60000 /* octets; TLS allows 65535 for these and other extensions */
 
 static ccert_policy *policy_new(bool trust_server_ccerts, bool observe, bool ask)
 {
@@ -92,59 +89,4 @@ int ccert_policy_remove(SSL_CTX *ctx)
     ccert_policy_publish(context, NULL);
     ccert_session_flush(ctx);
     return ccert_session_restore(ctx, context);
-}
-
-static int encoded_size(const STACK_OF(X509_NAME) * names)
-{
-    int size = 0;
-
-    for (int i = 0; i < sk_X509_NAME_num(names); i++)
-        size += i2d_X509_NAME(sk_X509_NAME_value(names, i), NULL) + 2;
-    return size;
-}
-
-/* names_of - a copy of the names that the CertificateRequest lists already; NULL: no memory */
-static STACK_OF(X509_NAME) * names_of(const SSL_CTX *ctx)
-{
-    const STACK_OF(X509_NAME) *names = SSL_CTX_get_client_CA_list(ctx); /* borrowed */
-
-    return names == NULL ? sk_X509_NAME_new_null()
-                         : sk_X509_NAME_deep_copy(names, X509_NAME_dup, X509_NAME_free);
-}
-
-/* ccert_send_ca_names - add the subject names that another SSL_CTX trusts to the CertificateRequest
- *
- * Does not use SSL_load_client_CA_file(), which skips TRUSTED CERTIFICATE blocks. */
-int ccert_send_ca_names(SSL_CTX *ctx, const SSL_CTX *trusting)
-{
-    STACK_OF(X509) *anchors = X509_STORE_get1_all_certs(SSL_CTX_get_cert_store(trusting));
-    STACK_OF(X509_NAME) *names = names_of(ctx);
-    int ok = anchors != NULL && names != NULL;
-
-    ERR_clear_error();
-    for (int i = 0; ok && i < sk_X509_num(anchors); i++) {
-        const X509_NAME *subject = X509_get_subject_name(sk_X509_value(anchors, i)); /* borrowed */
-        bool known = false;
-
-        for (int j = 0; !known && j < sk_X509_NAME_num(names); j++)
-            known = X509_NAME_cmp(subject, sk_X509_NAME_value(names, j)) == 0;
-        if (!known) {
-            X509_NAME *copy = X509_NAME_dup(subject);
-
-            ok = copy != NULL && sk_X509_NAME_push(names, copy) > 0;
-            if (!ok)
-                X509_NAME_free(copy);
-        }
-    }
-    sk_X509_pop_free(anchors, X509_free);
-    if (ok && encoded_size(names) > MOST_NAMES) {
-        ERR_raise_data(ERR_LIB_SSL, SSL_R_LENGTH_TOO_LONG, "too many CAs");
-        ok = 0;
-    }
-    if (!ok) {
-        sk_X509_NAME_pop_free(names, X509_NAME_free);
-        return 0;
-    }
-    SSL_CTX_set_client_CA_list(ctx, names); /* takes ownership */
-    return 1;
 }

@@ -150,11 +150,13 @@ static bool may_stand(SSL *ssl, const ccert_connection *connection)
            || ccert_server_name_kept(ssl, connection);
 }
 
-static void on_step(SSL *ssl, const ccert_context *context, ccert_connection *connection)
+static void on_step(SSL *ssl, ccert_context *context, ccert_connection *connection)
 {
     if (was_made_of(ssl, context) && (connection == NULL || !connection->away))
         return;
     end_session(ssl);
+    if (connection == NULL || !connection->away)
+        (void)ccert_ca_names_send(ssl, context); /* 0: fewer names, that is all */
     if (connection == NULL)
         connection = ccert_connection_get0(ssl); /* so that peer.c finds it */
     if (connection != NULL)
@@ -261,7 +263,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     if (context == NULL)
         return SSL_CLIENT_HELLO_SUCCESS;
     policy = ccert_policy_enter(context);
-    ok = policy == NULL || answer(ssl, context, policy);
+    ok = (atomic_load(&context->ca_names) == NULL || ccert_ca_names_send(ssl, context))
+         && (policy == NULL || answer(ssl, context, policy));
     ccert_policy_leave(context);
     if (ok)
         return SSL_CLIENT_HELLO_SUCCESS;

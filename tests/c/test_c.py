@@ -1,9 +1,11 @@
-"""The C files by themselves, without Python: fuzzing of the decision, and a race.
+"""The C files by themselves, without Python: fuzzing of the decision, and races.
 
 Strategy: the programs in ``tests/c`` are linked with ``csrc`` and know nothing of pytest; they tell
 what they saw in their last line and fail by exit status.  The same program runs natively, with
 gcc's sanitizers and under valgrind.  The fuzz is split into parts that run at the same time, each
 with a seed of its own, so that a run is the same everywhere.
+
+``CCERT_THREADS_SECONDS`` says for how long threads share contexts, in each kind.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import collections
 import concurrent.futures
 import os
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +32,7 @@ VALGRIND = (
 )  # fmt: skip
 
 PARTS = 4
+THREADS_SECONDS = int(os.environ.get("CCERT_THREADS_SECONDS") or 0)
 VALGRIND_ENCODINGS = int(os.environ.get("CCERT_C_FUZZ_VALGRIND") or 1600)
 READERS = (1, 4)  # a single one is the likeliest to leave at a bad moment
 
@@ -170,3 +174,32 @@ def test_registry_with_memory_sanitizers(program):
 def test_registry_with_thread_sanitizer(program, thread_sanitizer):
     """Adding, finding and removing are ordered, not just lucky."""
     _register([program("registry", *thread_sanitizer)], 2_000)
+
+
+def _share(command, rounds: int) -> None:
+    """Let 64 threads share contexts, once or for the time that is wanted."""
+    until = time.monotonic() + THREADS_SECONDS
+    while True:
+        seen = _numbers(run(*command, rounds, 64))
+        print(seen)
+        assert seen["faults"] == 0
+        for outcome in ("finished", "failed", "told", "changes"):
+            assert seen[outcome] > rounds, outcome
+        if time.monotonic() > until:
+            return
+        rounds += 1  # another sequence for each thread
+
+
+def test_sharing(program):
+    """Every client gets its verdict, whatever other threads do with the SSL_CTXs meanwhile."""
+    _share([program("sharing")], 20)
+
+
+def test_sharing_with_memory_sanitizers(program):
+    """Nothing is freed that another thread still uses, and all is in the end."""
+    _share([program("sharing", *MEMORY)], 10)
+
+
+def test_sharing_with_thread_sanitizer(program, thread_sanitizer):
+    """What the threads share in ccert is ordered; OpenSSL itself is not watched."""
+    _share([program("sharing", *thread_sanitizer)], 8)

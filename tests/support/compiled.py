@@ -28,7 +28,12 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name != "LD_PRELOAD" and not name.endswith("SAN_OPTIONS")
     }
-    return kept | {"ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    return kept | {
+        "ASAN_OPTIONS": "detect_leaks=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        # OpenSSL is not compiled with it, so its reference counts would look like races
+        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",
+    }
 
 
 def run(*command, timeout: float = 300) -> str:

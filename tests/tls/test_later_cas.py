@@ -30,6 +30,29 @@ def test_names_are_sent(host, clique, context, form):
     assert ccert.peer(pairs.handshake(context, host.client(clique.anchored(other))).server.tls)
 
 
+@pytest.mark.parametrize("later", ["neither", "first", "second", "both"])
+def test_names_after_a_switch(host, clique, version, later):
+    """The names are those of the context that an sni_callback chooses, whoever loaded CAs later."""
+    first, second = host.context(clique.root.pem), host.context(pki.issue("Other", ca=True).pem)
+    if later in {"first", "both"}:
+        first.load_verify_locations(cadata=pki.issue("First", ca=True).pem)
+    if later in {"second", "both"}:
+        second.load_verify_locations(cadata=pki.issue("Second", ca=True).pem)
+
+    def switch(tls, _name, _context) -> None:
+        tls.context = second
+
+    first.minimum_version = first.maximum_version = version
+    names = []
+    for first.sni_callback in (None, switch):
+        client = pairs.handshake(first, host.foreign(clique.leaf())).client
+        names.append([name.CN for name in client.tls.connection.get_client_ca_list()])
+    assert names == [
+        ["Clique Root", "First"] if later in {"first", "both"} else ["Clique Root"],
+        ["Other", "Second"] if later in {"second", "both"} else ["Other"],
+    ]
+
+
 def test_errors_name_the_file(clique, context, tmp_path):
     """As in the constructor; nothing of a broken file is trusted."""
     path = tmp_path / "cas.pem"

@@ -23,6 +23,11 @@ except ImportError as error:  # a missing symbol, or never built
             "It needs the OpenSSL 3 of the system; Debian's package is libssl3.  If Python's ssl "
             f"uses another OpenSSL (this one uses {ssl.OPENSSL_VERSION}): {remedy}"
         )
+    if "subinterpreter" in str(error):
+        remedy = (
+            "It works in the main interpreter and in those that share its GIL, but not in one that "
+            "has a GIL of its own"
+        )
     raise UnsupportedRuntime(f"ccert's extension does not load: {error}.  {remedy}") from error
 
 __all__ = [

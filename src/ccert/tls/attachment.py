@@ -25,7 +25,16 @@ from ccert.tls.settings import (
 if TYPE_CHECKING:
     from ccert.tls.settings import ClientCerts, TrustServerCcerts
 
-__all__ = ["Stats", "attach", "attach_checked", "detach", "renew", "settings", "stats"]
+__all__ = [
+    "Stats",
+    "attach",
+    "attach_checked",
+    "detach",
+    "renew",
+    "send_ca_names",
+    "settings",
+    "stats",
+]
 
 
 @dataclasses.dataclass
@@ -201,6 +210,12 @@ def renew(context: ssl.SSLContext) -> None:
         attachment: _Attachment | None = vars(context).get(_ATTRIBUTE)
         if attachment is not None:
             _openssl.renew(attachment.ssl_ctx)
+
+
+def send_ca_names(context: ssl.SSLContext, trusting: ssl.SSLContext) -> None:
+    """List the CAs that another context trusts in the CertificateRequest (RFC 8446, 4.2.4)."""
+    with _lock:
+        _openssl.send_ca_names(_openssl.find_ssl_ctx(context), _openssl.find_ssl_ctx(trusting))
 
 
 def settings(context: ssl.SSLContext) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ccert import _openssl
-from ccert.tls.attachment import attach_checked, renew, settings
+from ccert.tls.attachment import attach_checked, renew, send_ca_names, settings
 from ccert.tls.connection import guarded
 from ccert.tls.files import load_anchors, load_identity
 from ccert.tls.settings import (
@@ -103,6 +103,12 @@ class ServerContext(ssl.SSLContext):
         warn_of_anchors(trust_server_ccerts, self, stacklevel=3)
         attach_checked(self, client_certs, trust_server_ccerts, verify_depth)
 
+    def __reduce__(self) -> NoReturn:  # what copy, pickle and multiprocessing ask
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or pickled, because its keys and sessions "
+            "are OpenSSL's: make one in each process, from the same files"
+        )
+
     def __repr__(self) -> str:
         attached = "".join(f" {name}={value!r}" for name, value in settings(self).items())
         cas = self.cert_store_stats()["x509"]
@@ -115,6 +121,9 @@ class ServerContext(ssl.SSLContext):
         password: Any = None,  # noqa: ANN401 - likewise
     ) -> None:
         """Present another certificate from now on; the arguments are those of the class.
+
+        Not while other threads begin connections: OpenSSL has no lock for that.  Make a new context
+        then.
 
         Raises:
             ConfigError: a file is unusable; the message names it, and nothing has changed.
@@ -176,7 +185,7 @@ class ServerContext(ssl.SSLContext):
         unnamed = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         load_anchors(named.load_verify_locations, cafile, None, cadata, crls=crls)
         load_anchors(unnamed.load_verify_locations, None, capath, None)
-        _openssl.send_ca_names(_openssl.find_ssl_ctx(self), _openssl.find_ssl_ctx(named))
+        send_ca_names(self, named)
         load_anchors(super().load_verify_locations, cafile, capath, cadata, crls=crls)
 
     def get_ca_certs(self, binary_form: bool = False) -> Any:  # noqa: ANN401, FBT002 - ssl's own
