@@ -21,6 +21,7 @@ from programs import MISSING
 from sessions import NO_TICKET
 
 import ccert
+from ccert import _openssl
 
 
 def pytest_configure(config) -> None:
@@ -36,6 +37,13 @@ def pytest_report_header() -> list[str]:
         f"ccert {ccert.__version__} from {ccert.__file__}",
         f"{ssl.OPENSSL_VERSION}, Python {sys.version.split()[0]}, {versions}",
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _versions(record_testsuite_property):
+    """Write into the file of --junitxml what docs/platforms.py reads there."""
+    record_testsuite_property("OpenSSL", _openssl.library()[0].split()[1])
+    record_testsuite_property("Python", sys.version.split()[0])
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
