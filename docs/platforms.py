@@ -1,7 +1,7 @@
 """Write down where the test suite ran, and the table of it in ``docs/reference/platforms.md``.
 
-Usage: python docs/platforms.py [WHERE RESULT.xml].  RESULT.xml is what pytest's ``--junitxml`` wrote.
-The row of WHERE is replaced in ``platforms.json``, from which the page's table is made.
+Usage: python docs/platforms.py [WHERE RESULT.xml].  RESULT.xml is what pytest's ``--junitxml``
+wrote.  The row of WHERE is replaced in ``platforms.json``, from which the page's table is made.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def filled(page: str, rows: list[Row]) -> str:
 
 
 def main(*run: str) -> None:
+    """Replace a row, if there is one; then make the table."""
     rows = json.loads(ROWS.read_text(encoding="utf-8"))
     if run:
         where, result = run

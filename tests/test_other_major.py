@@ -14,16 +14,19 @@ from programs import COMMAND
 
 import ccert
 from ccert import Trust, _openssl
+from ccert._openssl.library import library_version, ssl_module_file
 
 MAJOR = ssl.OPENSSL_VERSION_INFO[0]
 pytestmark = pytest.mark.skipif(
-    _openssl.library_version()[0] == MAJOR,
+    library_version()[0] == MAJOR,
     reason="ccert and ssl run on one major version of OpenSSL: see make matrix",
 )
 
 
 @pytest.mark.parametrize("setting", [False, True], ids=["off", "on"])
-@pytest.mark.parametrize("eku", [pki.SERVER, pki.CLIENT, pki.EMAIL], ids=lambda oid: oid._name)
+@pytest.mark.parametrize(
+    "eku", [pki.SERVER, pki.CLIENT, pki.EMAIL], ids=["server", "client", "email"]
+)
 def test_offline(host, clique, tmp_path, eku, setting):
     """ChainVerifier says what the new version's own ``openssl verify`` says."""
     chain = clique.leaf(eku=[eku])
@@ -42,7 +45,7 @@ def test_attaching_is_refused(host):
         with pytest.raises(ccert.UnsupportedRuntime) as refused:
             attach()
         words = str(refused.value)
-        for library in (ssl.OPENSSL_VERSION, _openssl.ssl_module_file(), *_openssl.library()):
+        for library in (ssl.OPENSSL_VERSION, ssl_module_file(), *_openssl.library()):
             assert library in words
         assert f"install the headers of OpenSSL {MAJOR} (Debian: its libssl-dev)" in words
         assert "and rebuild ccert" in words
