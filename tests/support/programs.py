@@ -40,6 +40,11 @@ def require_ipv6() -> None:
         unavailable(f"there is no IPv6: {error}")
 
 
+def children_of(pid: int) -> set[int]:
+    """Return the processes that a process's main thread has started."""
+    return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60,
