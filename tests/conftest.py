@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _ssl
 import dataclasses
+import os
 import re
 import shutil
 import socket
@@ -12,6 +13,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import hypothesis
 import pki
 import pytest
 from cases import Chain, Clique
@@ -25,6 +27,9 @@ from ccert import _openssl
 
 
 def pytest_configure(config) -> None:
+    if not os.access(".", os.W_OK):  # Hypothesis would keep its examples here, and warns
+        hypothesis.settings.register_profile("elsewhere", database=None)
+        hypothesis.settings.load_profile("elsewhere")
     if sys.version_info < (3, 11):  # its asyncio does not notice that the peer has closed
         ignored = "ignore:unclosed transport <asyncio.sslproto:ResourceWarning"
         config.addinivalue_line("filterwarnings", ignored)
