@@ -9,9 +9,9 @@ SOURCES := $(wildcard csrc/* src/ccert/*.py src/ccert/*.pyi src/ccert/*/*.py) \
 PYTEST := $(BIN)/python -m pytest
 ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
-PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
+export PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions threads foreign valgrind bench bench-trixie bench-scale bench-smoke report vectors docs man sdist wheel wheel-test release-check lock clean
+.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions threads foreign valgrind bench bench-trixie bench-scale bench-smoke report vectors docs man sdist wheel wheel-test matrix fresh odd release-check lock clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -36,6 +36,9 @@ help:
 	@echo 'make sdist     build the sdist, install it into an empty venv, shake hands'
 	@echo 'make wheel     one wheel for every Linux with OpenSSL 3, built in a chroot, in dist'
 	@echo 'make wheel-test  the test suite with that wheel, on SUITE=trixie without a compiler'
+	@echo 'make matrix    the sdist, compiled and tested in chroots of SUITES (an hour or more)'
+	@echo 'make fresh     the README'"'"'s commands in a chroot with git and make only'
+	@echo 'make odd       the test suite without root, HOME, a pty, IPv6 or the usual locale'
 	@echo 'make release-check  everything before a release but the upload (an hour)'
 	@echo 'make lock      the newest versions of what tests and builds need, by hash: .ci/requirements.txt'
 	@echo 'make clean     remove all that the others made'
@@ -187,7 +190,18 @@ release-check:
 wheel-test: SUITE := trixie
 wheel-test:
 	.ci/chroot $(SUITE) test 'mandoc openssl python3-venv $(PEERS)' \
-		/src/.ci/test-wheel $(PYTHON) $(ARGS)
+		/src/.ci/test-dist wheel $(PYTHON) $(ARGS)
+
+# The rows and the table are in docs/reference/platforms.md.
+matrix: SUITES := bookworm trixie sid openssl4
+odd: SUITES := odd-user odd-net
+matrix odd: $(VENV)/installed
+	rm -rf dist
+	$(BIN)/python -m build --sdist
+	.ci/matrix $(SUITES)
+
+fresh:
+	.ci/matrix fresh
 
 clean:
 	rm -rf $(VENV) build docs/build dist fuzz vectors bench.json scale.svg build.sha256 src/*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache

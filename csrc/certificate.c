@@ -45,7 +45,7 @@ int ccert_certificate_lists_server_only(X509 *certificate)
 int ccert_certificate_identity(X509 *certificate, unsigned char out[CCERT_DIGEST_SIZE])
 {
     const X509_NAME *subject = X509_get_subject_name(certificate); /* borrowed */
-    X509_PUBKEY *key = X509_get_X509_PUBKEY(certificate);          /* borrowed */
+    const X509_PUBKEY *key = X509_get_X509_PUBKEY(certificate);    /* borrowed */
     unsigned char *both = NULL, *at;
     int name_size, key_size, ok = 0;
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _ssl
 import dataclasses
+import os
 import re
 import shutil
 import socket
@@ -12,6 +13,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import hypothesis
 import pki
 import pytest
 from cases import Chain, Clique
@@ -21,9 +23,13 @@ from programs import MISSING
 from sessions import NO_TICKET
 
 import ccert
+from ccert import _openssl
 
 
 def pytest_configure(config) -> None:
+    if not os.access(".", os.W_OK):  # Hypothesis would keep its examples here, and warns
+        hypothesis.settings.register_profile("elsewhere", database=None)
+        hypothesis.settings.load_profile("elsewhere")
     if sys.version_info < (3, 11):  # its asyncio does not notice that the peer has closed
         ignored = "ignore:unclosed transport <asyncio.sslproto:ResourceWarning"
         config.addinivalue_line("filterwarnings", ignored)
@@ -36,6 +42,13 @@ def pytest_report_header() -> list[str]:
         f"ccert {ccert.__version__} from {ccert.__file__}",
         f"{ssl.OPENSSL_VERSION}, Python {sys.version.split()[0]}, {versions}",
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _versions(record_testsuite_property):
+    """Write into the file of --junitxml what docs/platforms.py reads there."""
+    record_testsuite_property("OpenSSL", _openssl.library()[0].split()[1])
+    record_testsuite_property("Python", sys.version.split()[0])
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
@@ -177,6 +190,8 @@ def another_libssl(tmp_path_factory) -> Path:
 
     So is a wheel that brings its own libssl, or a Python that is linked with one statically.
     """
+    if int(_openssl.library()[0].split()[1][0]) != ssl.OPENSSL_VERSION_INFO[0]:
+        pytest.skip("ccert and ssl run on two versions of OpenSSL already")
     directory = tmp_path_factory.mktemp("another")
     package = shutil.copytree(Path(ccert.__file__).parent, directory / "ccert")
     maps = Path("/proc/self/maps").read_text()

@@ -14,7 +14,7 @@ import pki
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from programs import COMMAND
+from programs import COMMAND, unavailable
 
 from ccert.cli import main
 
@@ -163,7 +163,10 @@ def test_check_without_its_libraries(capsys, monkeypatch):
 
 def _run(words: list[str], *, terminal: str) -> tuple[bytes, bytes]:
     """Run ccert check with a terminal for its "stdout" or "stderr"; return what each gets."""
-    main_end, command_end = pty.openpty()
+    try:
+        main_end, command_end = pty.openpty()
+    except OSError as error:
+        unavailable(f"there is no terminal: {error}")
     seen = {"terminal": b""}
 
     def watch() -> None:

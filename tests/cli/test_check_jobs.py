@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pki
 import pytest
-from programs import COMMAND
+from programs import COMMAND, children_of
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_nobody_outlives_the_command(peers, number):
     words = [COMMAND, "check", "--cafile", "cas.pem", "--jobs", "2", *["peers"] * 200]
     with subprocess.Popen(words, cwd=peers, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
         done.stdout.readline()  # they work
-        children = _descendants(done.pid)
+        children = children_of(done.pid)
         assert len(children) >= 2
         done.send_signal(number)
         done.communicate(timeout=60)  # who lives on would hold the pipes
@@ -91,11 +91,6 @@ def test_nobody_outlives_the_command(peers, number):
     while alive := [pid for pid in children if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < deadline, alive
         time.sleep(0.05)
-
-
-def _descendants(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return [int(word) for word in found.stdout.split()]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from aiosmtpd.smtp import SMTP
+from programs import require_ipv6
 
 import ccert
 from ccert.cli import main
@@ -136,5 +137,6 @@ def test_addresses(words, capsys, address):
 
 def test_ipv6_address(words, capsys, unused_port):
     """An IPv6 address stands in brackets."""
+    require_ipv6()
     assert main([*words, "--connect", f"[::1]:{unused_port}"]) == 2
     assert "refused" in capsys.readouterr().err

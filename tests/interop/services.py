@@ -6,9 +6,11 @@ import contextlib
 import grp
 import os
 import pwd
+import socket
 import socketserver
 import subprocess
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from mailserver import TIMEOUT
@@ -32,17 +34,26 @@ def postgrey(endpoint: str, database: Path) -> Iterator[None]:
         ],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(), text=True,
     )  # fmt: skip
-    lines = []
     try:
-        for line in process.stderr:  # the last one before it serves: its socket is there by then
-            lines.append(line)
-            if line.startswith("Setting gid"):
-                break
-        assert process.poll() is None, lines
+        deadline = time.monotonic() + TIMEOUT
+        while not _accepts(kind, address):  # what it says before that depends on who starts it
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         yield
     finally:
         process.kill()  # asked to leave, it waits for its clients
         process.communicate(timeout=TIMEOUT)
+
+
+def _accepts(kind: str, address: str) -> bool:
+    """Tell whether somebody listens there."""
+    host, _, port = address.rpartition(":")
+    family, peer = (
+        (socket.AF_UNIX, address) if kind == "unix" else (socket.AF_INET, (host, int(port)))
+    )
+    with socket.socket(family) as client:
+        return client.connect_ex(peer) == 0
 
 
 @contextlib.contextmanager

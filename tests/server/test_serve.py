@@ -12,6 +12,7 @@ import sys
 
 import pki
 import pytest
+from programs import require_ipv6
 from serving import BOTH, COMMAND, MESSAGE, PATIENCE, send, serving
 
 from ccert.cli import main
@@ -217,8 +218,7 @@ def test_not_one_more(identity, tmp_path, unused_port):
 
 def test_ipv6(identity, tmp_path):
     """An IPv6 address is listened to and written as RFC 5321, 4.1.3, wants it."""
-    if not socket.has_ipv6:
-        pytest.skip("no IPv6 here")
+    require_ipv6()
     with serving(tmp_path / "Mail", *identity, "--listen", "[::1]:0") as server:
         port = int(server.lines[-1].rpartition("[::1]:")[2].split()[0])
         with smtplib.SMTP("::1", port, timeout=PATIENCE) as smtp:

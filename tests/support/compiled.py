@@ -19,6 +19,7 @@ FLAGS = (
 LIBRARIES = ("-lssl", "-lcrypto", "-pthread")
 MEMORY = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
 THREADS = ("-fsanitize=thread",)
+PATIENCE = 1200  # seconds: with ThreadSanitizer on a busy machine, more than five minutes
 
 
 def _environment() -> dict[str, str]:
@@ -36,12 +37,12 @@ def _environment() -> dict[str, str]:
     }
 
 
-def run(*command, timeout: float = 300) -> str:
+def run(*command, timeout: float = PATIENCE) -> str:
     """Run a command that must succeed; return its last line."""
     return run_whole(*command, timeout=timeout).rstrip().rpartition("\n")[2]
 
 
-def run_whole(*command, timeout: float = 300) -> str:
+def run_whole(*command, timeout: float = PATIENCE) -> str:
     """Run a command that must succeed; return its output."""
     done = subprocess.run(
         [str(word) for word in command],

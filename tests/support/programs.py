@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,20 @@ def require_program(name: str) -> str:
     __tracebackhide__ = True
     path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     return path or unavailable(f"{name} is not installed")
+
+
+def require_ipv6() -> None:
+    """Skip the test where the loopback interface has no IPv6 address."""
+    __tracebackhide__ = True
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        unavailable(f"there is no IPv6: {error}")
+
+
+def children_of(pid: int) -> set[int]:
+    """Return the processes that a process's main thread has started."""
+    return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess:

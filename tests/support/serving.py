@@ -13,14 +13,14 @@ import smtplib
 import subprocess
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from programs import COMMAND
+from programs import COMMAND, children_of
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
+    from pathlib import Path
 
 PATIENCE = 30  # seconds for whatever must happen
 BOTH = ["--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]
@@ -61,8 +61,7 @@ class Server:
         return status
 
     def workers(self) -> set[int]:
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return {int(pid) for pid in path.read_text().split()}
+        return children_of(self.process.pid)
 
     def client(self, tls: ssl.SSLContext | None = None, *, implicit: bool = False) -> smtplib.SMTP:
         """Connect, with TLS if there is a context for it; implicit TLS is on the last port."""

@@ -33,7 +33,7 @@ def find_ssl_ctx(context: ssl.SSLContext) -> Any:  # noqa: ANN401 - cdata
             f"Python's ssl runs on {ssl.OPENSSL_VERSION} ({ssl_module_file()}), ccert on another "
             f"({', '.join(library())}), because it was built with the headers of that: install the "
             f"headers of OpenSSL {ssl.OPENSSL_VERSION_INFO[0]} (Debian: its libssl-dev) "
-            "and rebuild ccert: in its source directory, pip install --force-reinstall --no-deps ."
+            "and rebuild ccert (in its source directory: pip install --force-reinstall --no-deps .)"
         )
     raise UnsupportedRuntime(
         f"Python's ssl runs on its own copy of OpenSSL ({ssl.OPENSSL_VERSION}, "

@@ -1,0 +1,78 @@
+"""Write down where the test suite ran, and the table of it in ``docs/reference/platforms.md``.
+
+Usage: python docs/platforms.py [WHERE RESULT.xml].  RESULT.xml is what pytest's ``--junitxml``
+wrote.  The row of WHERE is replaced in ``platforms.json``, from which the page's table is made.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+PAGE = Path(__file__).parent / "reference" / "platforms.md"
+ROWS = PAGE.with_suffix(".json")
+_HEAD = ("where", "OpenSSL", "Python", "passed", "skipped", "failed", "date", "seconds")
+
+Row = dict[str, Any]
+
+
+def row(where: str, result: Path) -> Row:
+    """Return what a run of pytest was, from its JUnit file."""
+    (suite,) = ET.parse(result).getroot()
+    versions = {each.get("name"): each.get("value") for each in suite.iter("property")}
+    tests, skipped, failures, errors = (
+        int(suite.attrib[name]) for name in ("tests", "skipped", "failures", "errors")
+    )
+    reasons = [each.attrib["message"].removeprefix("Skipped: ") for each in suite.iter("skipped")]
+    return {
+        "where": where,
+        "OpenSSL": versions["OpenSSL"],
+        "Python": versions["Python"],
+        "passed": tests - skipped - failures - errors,
+        "skipped": skipped,
+        "failed": failures + errors,
+        "date": suite.attrib["timestamp"][:10],
+        "seconds": round(float(suite.attrib["time"])),
+        "reasons": {reason: reasons.count(reason) for reason in sorted(set(reasons))},
+    }
+
+
+def table(rows: list[Row]) -> str:
+    """Return the rows as a table, and below it why tests were skipped."""
+    lines = [_HEAD, ["---"] * 3 + ["--:"] * 3 + ["---", "--:"]]
+    lines += [[str(each[name]) for name in _HEAD] for each in rows]
+    reasons: dict[str, list[str]] = {}
+    for each in rows:
+        for reason, count in each["reasons"].items():
+            reasons.setdefault(reason, []).append(f"{each['where']} ({count})")
+    skipped = [f"- {reason}: {', '.join(places)}" for reason, places in sorted(reasons.items())]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *skipped, ""])
+
+
+def filled(page: str, rows: list[Row]) -> str:
+    """Return the page with the table between its markers."""
+    return re.sub(
+        r"(?s)(<!-- begin table -->\n).*(<!-- end table -->)",
+        lambda marks: f"{marks[1]}\n{table(rows)}\n{marks[2]}",
+        page,
+    )
+
+
+def main(*run: str) -> None:
+    """Replace a row, if there is one; then make the table."""
+    rows = json.loads(ROWS.read_text(encoding="utf-8"))
+    if run:
+        where, result = run
+        new = row(where, Path(result))
+        rows = [new if each["where"] == where else each for each in rows]
+        rows += [] if new in rows else [new]
+        ROWS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
