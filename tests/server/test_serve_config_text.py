@@ -76,7 +76,8 @@ _BLANK = st.sampled_from(["", " ", "  ", "\t", " \t"])
 _LINE = st.one_of(
     st.tuples(
         st.sampled_from(["relay_clientcerts", "smtpd_tls_CAfile", "smtpd_tls_CApath"]),
-        _BLANK, st.sampled_from(["=", "=", "=", ""]), _BLANK, _WORD | st.just(""), _BLANK,
+        st.sampled_from(["=", " =", "= ", "\t=", " = ", " "]),  # never an unknown name
+        _WORD | st.just(""), _BLANK,
     ).map("".join),
     st.tuples(_BLANK, st.sampled_from(["", "#", "# comment", "#a = b"])).map("".join),
     st.tuples(st.sampled_from([" ", "\t"]), _WORD).map("".join),
