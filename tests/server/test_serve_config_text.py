@@ -58,7 +58,8 @@ def _judged(postconf: str, path: Path) -> tuple[dict[str, str], str]:
     lines = [line.partition("=") for line in done.stdout.decode().split("\n")[:-1]]
     found = {name.strip(): value.strip() for name, _, value in lines}
     found.pop("config_directory", None)
-    return found, done.stderr.decode()
+    warned = "#comment after other text is not allowed"  # since 3.9; it stays in the value
+    return found, "\n".join(x for x in done.stderr.decode().splitlines() if warned not in x)
 
 
 _WORD = st.sampled_from(["a", "b,c", "=", "x=y", "#", "ü", '"q"', "mx.example", "a  b"])
@@ -75,6 +76,7 @@ _LINE = st.one_of(
 
 @settings(_QUIET, max_examples=60)  # postconf is slow
 @given(st.lists(_LINE, max_size=5), st.booleans())
+@example(["relay_clientcerts=#"], False)
 @example(["relay_clientcerts = a", "#x", "  b", "", "\t# c", "\td"], True)
 def test_form_is_postconf_s(postconf, tmp_path, lines, final):
     """Names and values are those that postconf finds; where it complains, there is an error."""
