@@ -1,7 +1,6 @@
 """Any text as ccert.cf: read as Postfix's postconf(1) reads it, or refused line by line."""
 
 import os
-import re
 import subprocess
 from pathlib import Path
 
@@ -50,10 +49,7 @@ def postconf() -> str:
 
 
 def _judged(postconf: str, path: Path) -> tuple[dict[str, str], str]:
-    """Return what Postfix makes of a main.cf, and its complaints; it prints one space for many.
-
-    A name that it does not know is one, too, and no complaint here.
-    """
+    """Return what Postfix makes of a main.cf, and its complaints; it prints one space for many."""
     os.utime(path, (0, 0))
     path.with_name("master.cf").touch()
     done = subprocess.run(
@@ -62,13 +58,8 @@ def _judged(postconf: str, path: Path) -> tuple[dict[str, str], str]:
     lines = [line.partition("=") for line in done.stdout.decode().split("\n")[:-1]]
     found = {name.strip(): value.strip() for name, _, value in lines}
     found.pop("config_directory", None)
-    complaints = []
-    for complaint in done.stderr.decode().splitlines():
-        if unknown := re.search(r"unused parameter: (\S+?)=(.*)", complaint):
-            found[unknown[1]] = unknown[2].strip()
-        else:
-            complaints.append(complaint)
-    return found, "\n".join(complaints)
+    warned = "#comment after other text is not allowed"  # since 3.9; it stays in the value
+    return found, "\n".join(x for x in done.stderr.decode().splitlines() if warned not in x)
 
 
 _WORD = st.sampled_from(["a", "b,c", "=", "x=y", "#", "ü", '"q"', "mx.example", "a  b"])
@@ -86,8 +77,8 @@ _LINE = st.one_of(
 
 @settings(_QUIET, max_examples=60)  # postconf is slow
 @given(st.lists(_LINE, max_size=5), st.booleans())
+@example(["relay_clientcerts=#"], False)
 @example(["relay_clientcerts = a", "#x", "  b", "", "\t# c", "\td"], True)
-@example(["relay_clientcerts=a", "relay_clientcertsx=y"], False)
 def test_form_is_postconf_s(postconf, tmp_path, lines, final):
     """Names and values are those that postconf finds; where it complains, there is an error."""
     path = tmp_path / "main.cf"
