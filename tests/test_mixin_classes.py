@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import copy
 import functools
+import pickle
 import smtplib
 
 import pki
@@ -130,6 +132,37 @@ class _Lenient(CcertMixin):
     async def handle_MAIL(self, _server, _session, envelope, address, _options) -> str:
         envelope.mail_from = address
         return "250 2.1.0 mine"
+
+
+class _Named(CcertMixin):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    async def handle_MAIL(self, _server, _session, envelope, address, _options) -> str:
+        envelope.mail_from = address
+        return f"250 2.1.0 {self.name}"
+
+
+def _pickled(handler: _Named) -> _Named:
+    return pickle.loads(pickle.dumps(handler))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, _pickled])
+def test_a_copy_runs_its_own_hooks(host, clique, copied):
+    """A handler that has served can be copied; each runs its own hooks, behind its own checks."""
+    context = host.context(clique.root.pem)
+    replies = []
+    handler = _Named("original")
+    for name in ("original", "copy", "copy of the copy"):
+        handler.name = name
+        with serving(handler, context) as port:
+            smtp = smtplib.SMTP("127.0.0.1", port, timeout=20)
+            smtp.ehlo("client.example")
+            replies.append(smtp.docmd("MAIL FROM:<a@b.example>")[1].decode())
+            smtp.close()
+        handler = copied(handler)
+    assert replies == ["2.1.0 original", "2.1.0 copy", "2.1.0 copy of the copy"]
 
 
 @pytest.mark.parametrize(

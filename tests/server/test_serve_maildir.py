@@ -46,6 +46,15 @@ def test_readable_by_others(maildir):
     assert (message["X"], message["Subject"], message.get_payload()) == ("y", "x", "body\n")
 
 
+@pytest.mark.parametrize("over", [-2, -1, 0, 1])
+def test_lines_of_any_length(maildir, over):
+    """A long line is written in pieces; CRLF becomes LF wherever one ends, and CR alone stays."""
+    long = b"x" * (2**16 + over)
+    name = maildir.deliver([], io.BytesIO(long + b"\r\n" + long + b"\ry\r\n\r\n" + long + b"\r"))
+    expected = long + b"\n" + long + b"\ry\n\n" + long + b"\r"
+    assert (maildir.path / "new" / name).read_bytes() == expected
+
+
 def test_many_threads(maildir, monkeypatch):
     """Threads that deliver in the same microsecond get names of their own."""
     monkeypatch.setattr(time, "time", lambda: 1.0)
@@ -117,7 +126,7 @@ def test_nothing_half_done(maildir):
     """A message that cannot be read to its end leaves nothing behind, and is closed."""
 
     class Broken(io.BytesIO):
-        def __next__(self):
+        def readline(self, _size=-1):
             raise OSError(5, "Input/output error")
 
     broken = Broken(b"x")

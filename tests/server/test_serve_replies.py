@@ -88,6 +88,22 @@ def test_nothing_runs_after_the_goodbye(host, clique, start, word):
     assert "Traceback" not in log
 
 
+def test_nothing_is_delivered_after_the_goodbye(host, clique, start):
+    """A message that ends when its time is over, as TLS still reads, is not taken without a 250."""
+    server = start(tls_listen="127.0.0.1:0", smtpd_timeout="1s")
+    client = host.client(clique.leaf())
+    with begin(server.client(client, implicit=True), data=True) as smtp:
+        assert smtp.getreply()[0] == 421
+        smtp.send(b"x\r\n.\r\n")
+        assert replies_until_closed(smtp) == []
+    with begin(server.client(client, implicit=True), data=True) as smtp:
+        smtp.send(b"y\r\n.\r\n")  # in time
+        assert _reply(smtp)[0][:3] == b"250"
+    server.tell(signal.SIGTERM)
+    assert server.finish() == 0
+    assert len(server.messages()) == 1
+
+
 def test_nothing_runs_after_the_last_transaction(host, clique, start, tmp_path):
     """At shutdown, what a client has pipelined behind its transaction is not run either."""
     (tmp_path / "names").write_text("mx.partner.example OK\n")

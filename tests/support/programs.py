@@ -31,6 +31,11 @@ def require_program(name: str) -> str:
     return path or unavailable(f"{name} is not installed")
 
 
+def has_gil() -> bool:
+    """Tell whether this Python has one; see ``make free-threaded``."""
+    return getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
 def require_ipv6() -> None:
     """Skip the test where the loopback interface has no IPv6 address."""
     __tracebackhide__ = True

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from programs import run_python
+from programs import has_gil, run_python
 
 RUN = """
 import sys; sys.path[:0] = {path!r}
@@ -51,6 +51,7 @@ def texts(host, clique) -> tuple[str, str]:
     return RUN.format(**values), SHAKE.format(**values)
 
 
+@pytest.mark.skipif(not has_gil(), reason="there is no GIL to share")
 @pytest.mark.parametrize("order", ["first", "later"])
 def test_a_shared_gil(texts, order):
     """Each shakes hands; one that ends with its connections takes nothing along."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pairs
 import pki
 import pytest
+from programs import has_gil
 
 import ccert
 from ccert import Trust
@@ -93,6 +94,7 @@ def test_objects_and_contexts_in_any_order(host, clique):
     assert ccert.stats(context).verified == 1
 
 
+@pytest.mark.skipif(not has_gil(), reason="its allocator gives out other addresses")
 def test_an_address_used_again_finds_no_old_record(host, clique):
     """A new object at a freed one's address has no verdict until it has shaken hands itself."""
     context = host.context(clique.root.pem, trust_server_ccerts=True)
@@ -215,7 +217,7 @@ def test_detaching_amid_handshakes(host, clique):
         ccert.detach(context)
         rounds += 1
     assert not failures
-    assert rounds > 10
+    assert rounds > 5
 
 
 def test_fork_keeps_working(host, clique):

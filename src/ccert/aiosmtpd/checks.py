@@ -6,9 +6,8 @@ The texts of logs and replies, and the order of checks, are those of Postfix's s
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
-import types
+import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 from ccert.aiosmtpd.session import attributes, client_name, log_decision, sender
@@ -55,55 +54,87 @@ class Checks:
     def __init__(self, restrictions: Restrictions, *, require_trusted: bool) -> None:
         self._restrictions = restrictions
         self._require_trusted = require_trusted
-        self._made: dict[str, tuple[_Hook, _Hook]] = {}  # the last hook of a name, and its check
 
     def before(self, name: str, hook: _Hook) -> _Hook:
         """Return a function that calls the hook of this name, if the client passes its check."""
-        last, checked = self._made.get(name, (None, None))
-        if checked is None or not isinstance(hook, types.MethodType) or hook != last:
-            checked = cast("_Hook", getattr(self, HOOKS[name])(hook))
-            self._made[name] = hook, checked
+        checked = functools.partial(getattr(self, HOOKS[name]), hook)
+        if name == "handle_EHLO":
+            functools.update_wrapper(checked, hook)  # aiosmtpd counts the hook's parameters
         return checked
 
-    def _before_starttls(self, hook: _Hook) -> _Hook:
+    def _before_starttls(
+        self, hook: _Hook, server: SMTP, session: Session, envelope: Envelope
+    ) -> bool:
         """Check the client after its handshake."""
+        if self._meet(server, session) and self._lacks_trust(session):
+            log_decision("reject", session, "STARTTLS", _NOT_SECURE)
+            return False
+        return bool(hook(server, session, envelope))
 
-        @functools.wraps(hook)
-        def handle_STARTTLS(server: SMTP, session: Session, envelope: Envelope) -> bool:
-            if self._meet(server, session) and self._lacks_trust(session):
-                log_decision("reject", session, "STARTTLS", _NOT_SECURE)
-                return False
-            return bool(hook(server, session, envelope))
-
-        return handle_STARTTLS
-
-    def _before_ehlo(self, hook: _Hook) -> _Hook:
+    async def _before_ehlo(
+        self,
+        hook: _Hook,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        hostname: str,
+        *responses: list[str],
+    ) -> list[str] | str:
         """Check the client if the connection began with TLS."""
+        if refusal := self._refusal(server, session, "EHLO", hostname):
+            return [refusal] if responses else refusal
+        return cast("list[str] | str", await hook(server, session, envelope, hostname, *responses))
 
-        @functools.wraps(hook)
-        async def handle_EHLO(
-            server: SMTP, session: Session, envelope: Envelope, hostname: str, *responses: list[str]
-        ) -> list[str] | str:
-            if refusal := self._refusal(server, session, "EHLO", hostname):
-                return [refusal] if responses else refusal
-            return cast(
-                "list[str] | str", await hook(server, session, envelope, hostname, *responses)
-            )
-
-        vars(handle_EHLO)["__signature__"] = inspect.signature(hook)  # aiosmtpd asks each time
-        return handle_EHLO
-
-    def _before_helo(self, hook: _Hook) -> _Hook:
+    async def _before_helo(
+        self, hook: _Hook, server: SMTP, session: Session, envelope: Envelope, hostname: str
+    ) -> str:
         """Likewise."""
+        refusal = self._refusal(server, session, "HELO", hostname)
+        return refusal or cast("str", await hook(server, session, envelope, hostname))
 
-        @functools.wraps(hook)
-        async def handle_HELO(
-            server: SMTP, session: Session, envelope: Envelope, hostname: str
-        ) -> str:
-            refusal = self._refusal(server, session, "HELO", hostname)
-            return refusal or cast("str", await hook(server, session, envelope, hostname))
+    async def _before_mail(  # noqa: PLR0913, PLR0917 - aiosmtpd's signature
+        self,
+        hook: _Hook,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        address: str,
+        options: list[str],
+    ) -> str:
+        """Refuse the sender if the client must be trusted but is not."""
+        if self._lacks_trust(session):
+            reply = _NO_TLS if session.ccert is None else _NOT_SECURE
+            log_decision("reject", session, "MAIL", reply, **{"from": sender(address)})
+            return reply
+        return cast("str", await hook(server, session, envelope, address, options))
 
-        return handle_HELO
+    async def _before_rcpt(  # noqa: PLR0913, PLR0917 - aiosmtpd's signature
+        self,
+        hook: _Hook,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        address: str,
+        options: list[str],
+    ) -> str:
+        """Refuse the recipient if a table or the policy service does."""
+        vars(envelope).setdefault("ccert_instance", uuid.uuid4().hex)
+        action, headers, rule = await self._restrictions.decide(
+            session.ccert,
+            client_name(session),
+            address,
+            functools.partial(attributes, server, session, envelope, address),
+        )
+        ends = {"from": sender(envelope.mail_from), "to": address}
+        if action.verb == "refuse":
+            log_decision("reject", session, "RCPT", action.text, **ends)
+            return action.text
+        if rule:
+            log_decision("permit", session, "RCPT", rule, **ends)
+        answer = cast("str", await hook(server, session, envelope, address, options))
+        if answer.startswith("250"):
+            vars(envelope).setdefault("ccert_headers", []).extend(headers)
+        return answer
 
     def _refusal(self, server: SMTP, session: Session, command: str, hostname: str) -> str:
         if not self._meet(server, session):
@@ -112,47 +143,6 @@ class Checks:
             log_decision("reject", session, command, _NOT_SECURE, helo=hostname)
             return _NOT_SECURE
         return ""
-
-    def _before_mail(self, hook: _Hook) -> _Hook:
-        """Refuse the sender if the client must be trusted but is not."""
-
-        @functools.wraps(hook)
-        async def handle_MAIL(
-            server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-        ) -> str:
-            if self._lacks_trust(session):
-                reply = _NO_TLS if session.ccert is None else _NOT_SECURE
-                log_decision("reject", session, "MAIL", reply, **{"from": sender(address)})
-                return reply
-            return cast("str", await hook(server, session, envelope, address, options))
-
-        return handle_MAIL
-
-    def _before_rcpt(self, hook: _Hook) -> _Hook:
-        """Refuse the recipient if a table or the policy service does."""
-
-        @functools.wraps(hook)
-        async def handle_RCPT(
-            server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-        ) -> str:
-            action, headers, rule = await self._restrictions.decide(
-                session.ccert,
-                client_name(session),
-                address,
-                functools.partial(attributes, server, session, envelope, address),
-            )
-            ends = {"from": sender(envelope.mail_from), "to": address}
-            if action.verb == "refuse":
-                log_decision("reject", session, "RCPT", action.text, **ends)
-                return action.text
-            if rule:
-                log_decision("permit", session, "RCPT", rule, **ends)
-            answer = cast("str", await hook(server, session, envelope, address, options))
-            if answer.startswith("250"):
-                vars(envelope).setdefault("ccert_headers", []).extend(headers)
-            return answer
-
-        return handle_RCPT
 
     def _meet(self, server: SMTP, session: Session) -> bool:
         """Set ``session.ccert``, once, and log the client; False: there is TLS, but no verdict.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd import smtp
@@ -87,7 +86,7 @@ def attributes(
         "helo_name": session.host_name or "",
         "sender": sender(envelope.mail_from),
         "recipient": recipient,
-        "instance": vars(envelope).setdefault("ccert_instance", uuid.uuid4().hex),
+        "instance": envelope.ccert_instance,
     }
     ends = {"client": session.peer, "server": transport.get_extra_info("sockname")}
     for end, address in ends.items():

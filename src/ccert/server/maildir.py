@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ccert.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
 __all__ = ["Maildir"]
@@ -84,7 +84,7 @@ class Maildir:
                     top += "\n"
                 file.write(top.encode())
                 message.seek(0)
-                file.writelines(_with_lf(line) for line in message)
+                file.writelines(_with_lf(message))
                 file.flush()
                 os.fsync(file.fileno())
             _link(spooled, delivered)
@@ -94,8 +94,14 @@ class Maildir:
         return name
 
 
-def _with_lf(line: bytes) -> bytes:
-    return line[:-2] + b"\n" if line.endswith(b"\r\n") else line
+def _with_lf(message: BinaryIO) -> Iterator[bytes]:
+    """Yield lines, with LF in place of CRLF, and pieces of lines that are longer than _BUFFER."""
+    kept = b""
+    while line := message.readline(_BUFFER):
+        line = kept + line
+        kept = line[-1:] if line.endswith(b"\r") else b""  # a LF may follow
+        yield line[:-2] + b"\n" if line.endswith(b"\r\n") else line[: len(line) - len(kept)]
+    yield kept
 
 
 def _link(source: Path, target: Path) -> None:

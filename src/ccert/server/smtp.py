@@ -232,6 +232,7 @@ class SMTP(Ending):
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             self.become(State.RECEIVING)
             await reception.receive(self._reader)
+            self.check_open()  # a message that ends after the goodbye is not taken
         except BaseException:
             reception.discard()
             raise
