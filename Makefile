@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 export PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions threads foreign valgrind bench bench-trixie bench-scale bench-smoke report vectors docs man sdist wheel wheel-test matrix fresh odd release-check lock clean
+.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions threads foreign valgrind bench bench-trixie bench-scale free-threaded bench-smoke report vectors docs man sdist wheel wheel-test matrix fresh odd release-check lock clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -28,6 +28,7 @@ help:
 	@echo 'make bench     ccert beside its rivals and stock ssl: ratios, and bench.json (15 minutes)'
 	@echo 'make bench-trixie  some of it with Debian 13 and its OpenSSL, in a chroot: dist/bench-trixie.json'
 	@echo 'make bench-scale  threads and processes, from one to as many as there are CPUs: a table, scale.svg'
+	@echo 'make free-threaded  TESTS on Python 3.14 without the GIL, in a chroot, and what threads gain there'
 	@echo 'make bench-smoke  every bench once, for its verdicts, without times'
 	@echo 'make report    the page on performance and its plots, from RESULTS=bench.json'
 	@echo 'make vectors   the catalogue as files, for other implementations'
@@ -135,6 +136,13 @@ bench-trixie:
 
 bench-scale: $(VENV)/installed
 	PYTHONPATH=bench/drivers:tests/support $(BIN)/python bench/scale.py scale.svg
+
+# Python 3.14 without the GIL, from source: tests, then what threads gain.
+free-threaded: TESTS := tests/tls
+free-threaded:
+	.ci/chroot trixie free-threaded 'gcc libc6-dev libssl-dev pkg-config make curl xz-utils openssl \
+		zlib1g-dev libffi-dev libsqlite3-dev libbz2-dev liblzma-dev libexpat1-dev' \
+		/src/.ci/free-threaded $(TESTS) $(ARGS)
 
 bench-smoke: $(VENV)/installed
 	@.ci/packages valgrind

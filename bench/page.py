@@ -1,10 +1,10 @@
 """Write performance.md's numbers, its plots, and the part of a run's JSON that they are from.
 
-Usage: python bench/page.py DIRECTORY RUN.json [BESIDE.json].  ``DIRECTORY/performance.md`` is
-changed between its markers only, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``: NAME is a
-bench, whose ratios go there, or one of ``BLOCKS``.  ``DIRECTORY/performance`` gets the plots and
-``results.json``; that file may be RUN.json, too, and then only what is made from it changes.
-BESIDE.json is some of the same benches with another OpenSSL.
+Usage: python bench/page.py DIRECTORY RUN.json [BESIDE.json].  ``DIRECTORY/performance.md`` and the
+README are changed between their markers only, ``<!-- begin NAME -->`` and ``<!-- end NAME -->``:
+NAME is a bench, whose ratios go there, or one of ``BLOCKS``.  ``DIRECTORY/performance`` gets the
+plots and ``results.json``; that file may be RUN.json, too, and then only what is made from it
+changes.  BESIDE.json is some of the same benches with another OpenSSL.
 """
 
 from __future__ import annotations
@@ -30,6 +30,22 @@ SERVERS = (
     ("EHLO p50, ms", "SMTP greeting p50, {}", 1e3, 1),
     ("p99", "SMTP greeting p99, {}", 1e3, 1),
 )  # heading, measurement, factor, digits
+
+# for README: measurements that are divided, and what an administrator calls that
+SUMMARY = {
+    ("ServerContext, full", "ssl's defaults, full"): "a full handshake's instructions",
+    ("ServerContext, resumed", "ssl's defaults, resumed"): "a resumed handshake's",
+    (
+        "memory of an idle TLS connection, ccert", "memory of an idle TLS connection, ssl's default"
+    ): "the memory of an idle connection",
+    (
+        "SMTP CPU, asyncio, 1 worker, ccert", "SMTP CPU, asyncio, 1 worker, ssl's default"
+    ): "the CPU time of a mail session with aiosmtpd",
+    (
+        "SMTP sessions, ccert serve", "SMTP sessions, stock on uvloop"
+    ): "mail sessions a second of `ccert serve`, which stores each message",
+    ("test_ccert", "test_cryptography"): "a chain's verification, beside that of `cryptography`",
+}  # fmt: skip
 
 Run = dict[str, Any]
 
@@ -135,6 +151,16 @@ def openssl(run: Run) -> str:
     return lines(head, rows)
 
 
+def summary(run: Run) -> str:
+    """Return README's table: what costs how much of what it costs with ``ssl``."""
+    found = {(each["name"], each["kind"]): each["value"] for each in run["measurements"]}
+    rows = [
+        [words, *(f"{found[above, kind] / found[below, kind]:.2f}" for kind in KINDS)]
+        for (above, below), words in SUMMARY.items()
+    ]
+    return lines(("with ccert, as a multiple of stock `ssl`", *KINDS), rows)
+
+
 def wanted(run: Run) -> list[dict[str, Any]]:
     """Return the ratios that have a target."""
     return [ratio for ratio in run["ratios"] if ratio["target"]]
@@ -144,6 +170,7 @@ BLOCKS = {
     "machine": machine,
     "openssl": openssl,
     "servers": servers,
+    "summary": summary,
     "targets": lambda run: ratio_table(wanted(run)),
 }
 
@@ -167,8 +194,8 @@ def main(directory: str, source: str, beside: str = "") -> None:
     run["beside"] = trimmed(other if beside else other["beside"])
     text = json.dumps(run, indent=1, ensure_ascii=False) + "\n"
     (kept / "results.json").write_text(text, "utf-8")
-    page = Path(directory, "performance.md")
-    page.write_text(filled(page.read_text("utf-8"), run), "utf-8")
+    for page in (Path(directory, "performance.md"), Path(directory).parents[1] / "README.md"):
+        page.write_text(filled(page.read_text("utf-8"), run), "utf-8")
     plots.draw(run, kept)
 
 

@@ -21,8 +21,10 @@ def run() -> dict:
 
 def test_committed(run):
     """Nobody has written between the markers by hand."""
-    text = (DOCS / "performance.md").read_text("utf-8")
-    assert page.filled(text, run) == text
+    for path in (DOCS / "performance.md", DOCS.parents[1] / "README.md"):
+        text = path.read_text("utf-8")
+        assert "<!-- begin" in text
+        assert page.filled(text, run) == text
 
 
 def test_targets(run):
@@ -78,8 +80,10 @@ def test_plots(run, tmp_path):
 
 def test_main(tmp_path):
     """What is kept of a run makes the same pages as the run, and nothing else of them changes."""
-    shutil.copytree(DOCS / "performance", tmp_path / "performance")
-    shutil.copy(DOCS / "performance.md", tmp_path)
-    page.main(str(tmp_path), str(tmp_path / "performance/results.json"))
-    for path in ("performance.md", "performance/results.json"):
-        assert (tmp_path / path).read_bytes() == (DOCS / path).read_bytes()
+    copy = tmp_path / "docs/explanation"
+    shutil.copytree(DOCS / "performance", copy / "performance")
+    for path in ("docs/explanation/performance.md", "README.md"):
+        shutil.copy(DOCS.parents[1] / path, tmp_path / path)
+    page.main(str(copy), str(copy / "performance/results.json"))
+    for path in ("performance.md", "performance/results.json", "../../README.md"):
+        assert (copy / path).read_bytes() == (DOCS / path).read_bytes()

@@ -25,7 +25,7 @@ __all__ = ["Maildir"]
 
 _BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n|\Z")  # RFC 5322, 3.6.8, 4.5; or an empty message
 _MAX_BEGINNING = 1000  # octets of a line, RFC 5322, 2.1.1
-_BUFFER = 2**16  # octets
+_BUFFER = 2**13  # octets
 
 
 class Maildir:
