@@ -135,14 +135,15 @@ bench-trixie:
 		bench/test_threads.py $(ARGS)
 
 bench-scale: $(VENV)/installed
+	@.ci/packages valgrind
 	PYTHONPATH=bench/drivers:tests/support $(BIN)/python bench/scale.py scale.svg
 
 # Python 3.14 without the GIL, from source: tests, then what threads gain.
 free-threaded: TESTS := tests/tls
+free-threaded: NEEDED := gcc libc6-dev libssl-dev pkg-config make curl xz-utils openssl valgrind \
+	zlib1g-dev libffi-dev libsqlite3-dev libbz2-dev liblzma-dev libexpat1-dev
 free-threaded:
-	.ci/chroot trixie free-threaded 'gcc libc6-dev libssl-dev pkg-config make curl xz-utils openssl \
-		zlib1g-dev libffi-dev libsqlite3-dev libbz2-dev liblzma-dev libexpat1-dev' \
-		/src/.ci/free-threaded $(TESTS) $(ARGS)
+	.ci/chroot trixie free-threaded '$(NEEDED)' /src/.ci/free-threaded $(TESTS) $(ARGS)
 
 bench-smoke: $(VENV)/installed
 	@.ci/packages valgrind
