@@ -131,7 +131,8 @@ bench: $(VENV)/installed
 # The rows that depend on OpenSSL most, with Debian 13's: docs/explanation/performance.md has both.
 bench-trixie:
 	.ci/chroot trixie bench 'gcc libc6-dev libssl-dev pkg-config python3-dev python3-venv valgrind' \
-		/src/.ci/bench bench-trixie.json bench/test_instructions.py bench/test_handshakes.py \
+		/src/.ci/in-tree python3 python -m pytest -q -p no:cacheprovider -o faulthandler_timeout=0 \
+		--results=/dist/bench-trixie.json bench/test_instructions.py bench/test_handshakes.py \
 		bench/test_threads.py $(ARGS)
 
 bench-scale: $(VENV)/installed

@@ -15,6 +15,7 @@ import pki
 import pytest
 import report
 from c_programs import compile_c
+from certificates import write_certificates
 from loop import Library
 
 import ccert
@@ -35,9 +36,7 @@ class Clique:
         cafile: the root's, PEM.
         sent: DER as a peer sends it whose certificate lists serverAuth only.
         refused: ... and as one sends it whose certificate is for code signing.
-        directory: has chains with their keys, PEM: ``server.pem``; ``peer.pem``, whose certificate
-            lists serverAuth only; ``client.pem``, clientAuth only, as stock OpenSSL wants it;
-            ``signer.pem``, for code signing; and ``root.pem``, the ``cafile``.
+        directory: has chains with their keys, see certificates.py.
     """
 
     root: pki.Certificate
@@ -98,26 +97,9 @@ def kind(request) -> str:
 def clique(kind, tmp_path_factory) -> Clique:
     directory = tmp_path_factory.mktemp(kind)
     keys = [KEYS[kind](serial) for serial in range(4)]
-    root = pki.issue("Root", ca=True, key=keys[0])
-    intermediate = pki.issue("Intermediate", root, ca=True, path_length=0, key=keys[1])
-    usages = {"peer": pki.SERVER, "client": pki.CLIENT, "signer": pki.CODE, "server": pki.SERVER}
-    hosts = {
-        name: pki.issue(
-            "mx.example",
-            intermediate,
-            eku=[usage],
-            names=["mx.example"],
-            key=keys[3 if name == "server" else 2],
-        )
-        for name, usage in usages.items()
-    }
-    for name, host in hosts.items():
-        chain = host.pem + intermediate.pem + host.key_pem
-        (directory / f"{name}.pem").write_bytes(chain)
-    cafile = directory / "root.pem"
-    cafile.write_bytes(root.pem)
+    root, intermediate, hosts = write_certificates(directory, keys)
     sent, refused = ([hosts[name].der, intermediate.der] for name in ("peer", "signer"))
-    return Clique(root, cafile, sent, refused, directory)
+    return Clique(root, directory / "root.pem", sent, refused, directory)
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import contexts
 import matplotlib as mpl
-import pki
 from c_programs import compile_c
+from certificates import write_certificates
 from ends import Handshakes, new_ssl
 from loop import Library, Loop
 from matplotlib.figure import Figure
@@ -64,19 +64,9 @@ def sizes() -> list[int]:
     return [*itertools.takewhile(lambda n: n < most, (2**i for i in range(20))), most]
 
 
-def certificates(directory: Path) -> None:
-    root = pki.issue("Root", ca=True)
-    intermediate = pki.issue("Intermediate", root, ca=True, path_length=0)
-    usages = {"peer": pki.SERVER, "client": pki.CLIENT, "server": pki.SERVER}
-    for name, usage in usages.items():
-        host = pki.issue("mx.example", intermediate, eku=[usage], names=["mx.example"])
-        (directory / f"{name}.pem").write_bytes(host.pem + intermediate.pem + host.key_pem)
-    (directory / "root.pem").write_bytes(root.pem)
-
-
 def measure(directory: Path) -> Rates:
     """Return handshakes a second."""
-    certificates(directory)
+    write_certificates(directory)
     loop = compile_c("handshake.c", directory / "handshake.so", "-shared", "-fPIC")
     makers = Makers(directory, loop)
     rates = {}

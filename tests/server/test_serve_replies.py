@@ -117,6 +117,30 @@ def test_nothing_is_delivered_after_the_goodbye(host, clique, start):
     assert len(server.messages()) == codes.count(250)
 
 
+def test_who_pipelines_does_not_keep_others_waiting(host, clique, start, tmp_path):
+    """Another client gets its turn amid many commands that have come at once, as the log shows."""
+    (tmp_path / "names").write_text("mx.partner.example OK\n")
+    (tmp_path / "ca.pem").write_bytes(clique.root.pem)
+    files = {"relay_clientnames": tmp_path / "names", "smtpd_tls_CAfile": tmp_path / "ca.pem"}
+    server = start(tls_trust_server_ccerts="yes", **files)
+    partner = host.client(clique.leaf(names=["mx.partner.example"]))
+    (worker,) = server.workers()
+    with begin(server.client(partner)) as many, begin(server.client()) as one:
+        os.kill(worker, signal.SIGSTOP)  # until it has what both have sent
+        many.send(b"RCPT TO:<b@mx.example>\r\n" * 500)
+        one.send(b"RCPT TO:<b@mx.example>\r\n")
+        os.kill(worker, signal.SIGCONT)
+        for _ in range(500):
+            assert _reply(many)[0][:3] == b"250"
+        assert _reply(one)[0][:3] == b"554"
+    server.tell(signal.SIGTERM)
+    assert server.finish() == 0
+    words = [
+        word for line in server.lines for word in ("permit: RCPT", "reject: RCPT") if word in line
+    ]
+    assert words[2:].index("reject: RCPT") < 400  # the first two are of begin()
+
+
 def test_nothing_runs_after_the_last_transaction(host, clique, start, tmp_path):
     """At shutdown, what a client has pipelined behind its transaction is not run either."""
     (tmp_path / "names").write_text("mx.partner.example OK\n")

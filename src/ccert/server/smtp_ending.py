@@ -169,10 +169,9 @@ class Ending(smtp.SMTP):
 
     def _reset_timeout(self, duration: float | None = None) -> None:
         """Move the deadline; a timer that runs out before it is left alone, and set again then."""
-        now = self.loop.time()
-        self._deadline = now + (duration or self._timeout_duration)
+        self._deadline = self.loop.time() + (duration or self._timeout_duration)
         timer = self._timeout_handle
-        if timer is None or timer.cancelled() or not now < timer.when() <= self._deadline:
+        if timer is None or timer.cancelled() or timer.when() > self._deadline:
             super()._reset_timeout(duration)
 
     def _timeout_cb(self) -> None:
