@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import secrets
@@ -15,6 +14,7 @@ from ccert.aiosmtpd.session import client_name, sender
 from ccert.postfix.access_table import AccessTable
 from ccert.postfix.name_table import NameTable
 from ccert.postfix.policy import PolicyService
+from ccert.server.delivery import DeliveryThread
 from ccert.server.received import Trace
 from ccert.text import one_word
 
@@ -36,7 +36,7 @@ _MAX_RECIPIENTS = 1000  # characters
 
 class _Delivery:
     def __init__(self, maildir: Maildir, *, asked: bool) -> None:
-        self._maildir = maildir
+        self._deliveries = DeliveryThread(maildir)
         self._asked = asked
 
     async def handle_EHLO(
@@ -68,7 +68,7 @@ class _Delivery:
             recipients=envelope.rcpt_tos,
         ).lines(getattr(envelope, "ccert_headers", ()))
         try:
-            name = await asyncio.to_thread(self._maildir.deliver, headers, envelope.message)
+            name = await self._deliveries.deliver(headers, envelope.message, envelope.size)
         except OSError as error:
             _log.error(
                 "%s: from <%s>, %s: not delivered: %s",
@@ -158,7 +158,8 @@ class Handler(CcertMixin, _Delivery):
         return _HOOKS
 
     async def close(self) -> None:
-        """Close the connections to the policy service."""
+        """Wait for deliveries, and close the connections to the policy service."""
+        await self._deliveries.close()
         if self._policy_service:
             await self._policy_service.close()
 

@@ -6,6 +6,8 @@ and two threads can get the same one; nor does it make the directory entry durab
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import mailbox
 import os
 import re
@@ -18,14 +20,37 @@ from typing import TYPE_CHECKING
 from ccert.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import BinaryIO
 
-__all__ = ["Maildir"]
+__all__ = ["Delivery", "Maildir"]
 
 _BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n|\Z")  # RFC 5322, 3.6.8, 4.5; or an empty message
 _MAX_BEGINNING = 1000  # octets of a line, RFC 5322, 2.1.1
-_BUFFER = 2**13  # octets
+_PIECE = 2**16  # octets
+
+
+@dataclasses.dataclass(eq=False)
+class Delivery:
+    """A message on its way into a Maildir, and what became of it.
+
+    CRLF at the end of a line becomes LF, as usual there.  If the message does not begin with a
+    header field, an empty line is inserted before it; otherwise it could continue our last header.
+    Nothing else is changed.
+
+    Attributes:
+        headers: lines to put above the message, without line ends.
+        message: read from the beginning, and closed in any case.
+        name: of its file, once it is written.
+        file: the one in ``tmp``, from then on.
+        error: why the message is not stored, or perhaps not durably.
+    """
+
+    headers: Iterable[str]
+    message: BinaryIO
+    name: str = ""
+    file: BinaryIO = dataclasses.field(init=False)
+    error: Exception | None = None
 
 
 class Maildir:
@@ -34,12 +59,17 @@ class Maildir:
     Args:
         path: the directory; it is created if its parent exists, with ``tmp``, ``new`` and ``cur``.
 
+    Attributes:
+        path: the directory.
+        tmp: where to spool messages: on the file system to which they will be delivered.
+
     Raises:
         ConfigError: it cannot be created or written to.
     """
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
+        self.tmp, self._new = self.path / "tmp", self.path / "new"
         self._host = socket.gethostname().replace("/", r"\057").replace(":", r"\072")  # maildir(5)
         try:
             for directory in (self.path, *(self.path / name for name in ("tmp", "new", "cur"))):
@@ -51,64 +81,76 @@ class Maildir:
         except OSError as error:
             raise ConfigError(f"maildir {path}: {error.strerror}") from error
 
-    @property
-    def tmp(self) -> Path:
-        """Where to spool messages: on the same file system to which they will be delivered."""
-        return self.path / "tmp"
-
     def clean(self) -> None:
         """Remove files that crashes left in ``tmp`` more than 36 hours ago, see maildir(5)."""
         mailbox.Maildir(self.path, create=False).clean()
 
-    def deliver(self, headers: Iterable[str], message: BinaryIO) -> str:
-        """Store a message; return its name once it is on disk.
+    def write(self, delivery: Delivery) -> None:
+        """Write a message into ``tmp``, where it may be lost yet."""
+        self._attempt(self._write, delivery)
 
-        CRLF at the end of a line becomes LF, as usual in a Maildir.  If the message does not begin
-        with a header field, an empty line is inserted before it; otherwise it could continue our
-        last header.  Nothing else is changed.
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Store messages, written or not: those without an error are on disk then, in ``new``.
 
-        Args:
-            headers: lines to put above the message, without line ends.
-            message: read from the beginning, and closed in any case.
-
-        Raises:
-            OSError: the message is not stored, or perhaps not durably.
+        Each step is done for all before the next: most file systems write at once all that waits
+        for fsync(2), and one fsync(2) does for the directory.
         """
-        name = f"{int(time.time())}.R{secrets.token_hex(16)}.{self._host}"
-        spooled, delivered = self.tmp / name, self.path / "new" / name
+        for delivery in deliveries:
+            if not (delivery.name or delivery.error):
+                self.write(delivery)
+        for step in (_fsync_file, self._rename):
+            for delivery in deliveries:
+                if not delivery.error:
+                    self._attempt(step, delivery)
         try:
-            with message, spooled.open("xb", _BUFFER) as file:
-                top = "".join(f"{line}\n" for line in headers)
-                message.seek(0)
-                if top and not _BEGINNING.match(message.readline(_MAX_BEGINNING)):
-                    top += "\n"
-                file.write(top.encode())
-                message.seek(0)
-                file.writelines(_with_lf(message))
-                file.flush()
-                os.fsync(file.fileno())
-            _link(spooled, delivered)
-        finally:
-            spooled.unlink(missing_ok=True)
-        _fsync(self.path / "new")
-        return name
+            _fsync(self._new)
+        except OSError as error:
+            for delivery in deliveries:
+                delivery.error = delivery.error or error
+
+    def _attempt(self, step: Callable[[Delivery], None], delivery: Delivery) -> None:
+        """Note an error, so that others go on; nothing is left of what is not stored."""
+        try:
+            step(delivery)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the delivery gets it
+            delivery.error = error
+            if delivery.name:
+                with contextlib.suppress(OSError):
+                    delivery.file.close()
+                with contextlib.suppress(OSError):
+                    (self.tmp / delivery.name).unlink()
+
+    def _write(self, delivery: Delivery) -> None:
+        name = f"{int(time.time())}.R{secrets.token_hex(16)}.{self._host}"
+        with delivery.message as message:
+            delivery.file = file = (self.tmp / name).open("xb")
+            delivery.name = name
+            top = "".join(f"{line}\n" for line in delivery.headers)
+            message.seek(0)
+            if top and not _BEGINNING.match(message.readline(_MAX_BEGINNING)):
+                top += "\n"
+            file.write(top.encode())
+            message.seek(0)
+            file.writelines(_with_lf(message))
+            file.flush()
+
+    def _rename(self, delivery: Delivery) -> None:
+        (self.tmp / delivery.name).rename(self._new / delivery.name)  # no other has this name
+
+
+def _fsync_file(delivery: Delivery) -> None:
+    with delivery.file as file:
+        os.fsync(file.fileno())
 
 
 def _with_lf(message: BinaryIO) -> Iterator[bytes]:
-    """Yield lines, with LF in place of CRLF, and pieces of lines that are longer than _BUFFER."""
+    """Yield pieces, with LF in place of CRLF."""
     kept = b""
-    while line := message.readline(_BUFFER):
-        line = kept + line
-        kept = line[-1:] if line.endswith(b"\r") else b""  # a LF may follow
-        yield line[:-2] + b"\n" if line.endswith(b"\r\n") else line[: len(line) - len(kept)]
+    while piece := message.read(_PIECE):
+        piece = kept + piece
+        kept = b"\r" if piece.endswith(b"\r") else b""  # a LF may follow
+        yield piece[: len(piece) - len(kept)].replace(b"\r\n", b"\n")
     yield kept
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except PermissionError:  # link(2): the file system has no hard links
-        source.rename(target)  # replaces nothing: no other file has this name
 
 
 def _fsync(directory: Path) -> None:
