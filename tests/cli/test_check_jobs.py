@@ -81,7 +81,12 @@ def test_a_process_that_is_killed(peers):
 def test_nobody_outlives_the_command(peers, number):
     """However it ends, its processes end, too."""
     words = [COMMAND, "check", "--cafile", "cas.pem", "--jobs", "2", *["peers"] * 200]
-    with subprocess.Popen(words, cwd=peers, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup(1) ignores it, for children, too
+    try:
+        done = subprocess.Popen(words, cwd=peers, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with done:
         done.stdout.readline()  # they work
         children = children_of(done.pid)
         assert len(children) >= 2

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from ccert.server.maildir import Delivery, Maildir
+from ccert.server.maildir import Maildir
 
 
 @pytest.fixture
@@ -18,47 +18,30 @@ def maildir(tmp_path) -> Maildir:
     return Maildir(str(tmp_path / "Mail"))
 
 
-def deliver(maildir, *messages: bytes, headers=()) -> list[Delivery]:
-    """Deliver together, some of them written before as the event loop does."""
-    deliveries = [Delivery(headers, io.BytesIO(message)) for message in messages]
-    for delivery in deliveries[1::2]:
-        maildir.write(delivery)
-    maildir.deliver(deliveries)
-    assert all(delivery.message.closed for delivery in deliveries)
-    return deliveries
-
-
-def stored(maildir, name="new") -> list[bytes]:
-    return sorted(path.read_bytes() for path in (maildir.path / name).iterdir())
-
-
-@pytest.mark.parametrize("messages", [1, 3])
-def test_durable(maildir, monkeypatch, messages):
-    """Each message is fsynced before its name is in new; new is fsynced after, once for all."""
+def test_durable(maildir, monkeypatch):
+    """The message is fsynced before it has its name in new, and new is fsynced after."""
     steps = []
     fsync, rename = os.fsync, pathlib.Path.rename
 
     def noted_fsync(fd):
         path = pathlib.Path(f"/proc/self/fd/{fd}").readlink()
-        steps.append("fsync new" if path == maildir.path / "new" else f"fsync {path}")
+        steps.append(f"fsync {path.name}" if path.is_dir() else "fsync file")
         fsync(fd)
 
     def noted_rename(source, target):
-        assert source.read_bytes() == b"X: y\n\nbody\n"
-        steps.append(f"rename {source}")
+        steps.append("rename")
         return rename(source, target)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(pathlib.Path, "rename", noted_rename)
-    deliveries = deliver(maildir, *[b"\r\nbody\r\n"] * messages, headers=["X: y"])
-    files = [maildir.tmp / delivery.name for delivery in deliveries]
-    assert steps == [*(f"fsync {f}" for f in files), *(f"rename {f}" for f in files), "fsync new"]
-    assert stored(maildir) == [b"X: y\n\nbody\n"] * messages
+    name = maildir.deliver(["X: y"], io.BytesIO(b"\r\nbody\r\n"))
+    assert steps == ["fsync file", "rename", "fsync new"]
+    assert (maildir.path / "new" / name).read_bytes() == b"X: y\n\nbody\n"
 
 
 def test_readable_by_others(maildir):
     """What we deliver, the library reads."""
-    deliver(maildir, b"Subject: x\r\n\r\nbody\r\n", headers=["X: y"])
+    maildir.deliver(["X: y"], io.BytesIO(b"Subject: x\r\n\r\nbody\r\n"))
     (message,) = mailbox.Maildir(maildir.path)
     assert (message["X"], message["Subject"], message.get_payload()) == ("y", "x", "body\n")
 
@@ -66,29 +49,58 @@ def test_readable_by_others(maildir):
 @pytest.mark.parametrize("over", [-2, -1, 0, 1])
 def test_lines_of_any_length(maildir, over):
     """A message is written in pieces; CRLF becomes LF wherever one ends, and CR alone stays."""
-    long = b"x" * (2**16 + over)
-    deliver(maildir, long + b"\r\n" + long + b"\ry\r\n\r\n" + long + b"\r")
-    assert stored(maildir) == [long + b"\n" + long + b"\ry\n\n" + long + b"\r"]
+    long = b"x" * (2**13 + over)
+    name = maildir.deliver([], io.BytesIO(long + b"\r\n" + long + b"\ry\r\n\r\n" + long + b"\r"))
+    expected = long + b"\n" + long + b"\ry\n\n" + long + b"\r"
+    assert (maildir.path / "new" / name).read_bytes() == expected
 
 
 def test_many_threads(maildir, monkeypatch):
-    """Threads, as processes do, deliver in the same microsecond, and each message has a name."""
+    """Threads that deliver in the same microsecond get names of their own."""
     monkeypatch.setattr(time, "time", lambda: 1.0)
     barrier = threading.Barrier(8)
     errors = []
 
-    def work() -> None:
+    def deliver() -> None:
         barrier.wait(20)
         for _ in range(20):
-            errors.extend(delivery.error for delivery in deliver(maildir, b"x", b"y"))
+            try:
+                maildir.deliver([], io.BytesIO(b"x"))
+            except OSError as error:
+                errors.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=deliver) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert errors == [None] * 320
-    assert stored(maildir) == [b"x"] * 160 + [b"y"] * 160
+    assert errors == []
+    assert len(list((maildir.path / "new").iterdir())) == 160
+
+
+def test_no_clock_makes_a_name_twice(maildir, monkeypatch):
+    """Messages of one second keep their names and contents apart."""
+    monkeypatch.setattr(time, "time", lambda: 1.0)
+    for text in (b"first\n", b"second\n"):
+        maildir.deliver([], io.BytesIO(text))
+    contents = {path.read_bytes() for path in (maildir.path / "new").iterdir()}
+    assert contents == {b"first\n", b"second\n"}
+
+
+@pytest.mark.parametrize("step", ["fsync", "rename"])
+def test_an_error_leaves_nothing(maildir, monkeypatch, step):
+    """A message that cannot be made durable, or cannot get its name, is nowhere."""
+    maildir.deliver([], io.BytesIO(b"first\n"))
+
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*{"fsync": (os, "fsync"), "rename": (pathlib.Path, "rename")}[step], fail)
+        with pytest.raises(OSError, match="Input/output"):
+            maildir.deliver([], io.BytesIO(b"second\n"))
+    files = [path for path in maildir.path.rglob("*") if path.is_file()]
+    assert [path.read_bytes() for path in files] == [b"first\n"]
 
 
 def test_directories_are_durable(tmp_path, monkeypatch):
@@ -105,76 +117,18 @@ def test_directories_are_durable(tmp_path, monkeypatch):
     assert synced == [tmp_path, *[tmp_path / "New"] * 3]
 
 
-class Broken(io.BytesIO):
-    """A spooled message on a disk that has broken."""
+def test_nothing_half_done(maildir):
+    """A message that cannot be read to its end leaves nothing behind, and is closed."""
 
-    def read(self, _size=-1):
-        raise OSError(errno.EIO, "Input/output error")
-
-
-@pytest.mark.parametrize("written", [False, True])
-def test_nothing_half_done(maildir, written):
-    """A message that cannot be read to its end leaves nothing behind; those beside it arrive."""
-    broken = Delivery(["X: y"], Broken(b"x"))
-    good = [Delivery([], io.BytesIO(text)) for text in (b"1", b"2")]
-    if written:
-        maildir.write(broken)
-    maildir.deliver([good[0], broken, good[1]])
-    assert broken.error.errno == errno.EIO
-    assert broken.message.closed
-    assert [delivery.error for delivery in good] == [None, None]
-    assert (stored(maildir), stored(maildir, "tmp")) == ([b"1", b"2"], [])
-
-
-def test_no_room_for_a_name(maildir):
-    """A message that was refused before is not tried again: the first error says why."""
-    maildir.tmp.rmdir()
-    (delivery,) = deliveries = [Delivery([], io.BytesIO(b"x"))]
-    maildir.write(delivery)
-    maildir.deliver(deliveries)
-    assert delivery.error.errno == errno.ENOENT
-    assert delivery.message.closed
-
-
-@pytest.mark.parametrize("step", ["fsync", "rename"])
-def test_one_error_is_of_one_message(maildir, monkeypatch, step):
-    """fsync(2) and rename(2) may fail for one file, and only its client hears of it."""
-    first, second = (Delivery([], io.BytesIO(text)) for text in (b"1", b"2"))
-    maildir.write(first)
-    fsync, rename = os.fsync, pathlib.Path.rename
-
-    def failing_fsync(fd):
-        if pathlib.Path(f"/proc/self/fd/{fd}").readlink().name == first.name:
+    class Broken(io.BytesIO):
+        def read(self, _size=-1):
             raise OSError(errno.EIO, "Input/output error")
-        fsync(fd)
 
-    def failing_rename(source, target):
-        if source.name == first.name:
-            raise OSError(errno.EIO, "Input/output error")
-        return rename(source, target)
-
-    if step == "fsync":
-        monkeypatch.setattr(os, "fsync", failing_fsync)
-    else:
-        monkeypatch.setattr(pathlib.Path, "rename", failing_rename)
-    maildir.deliver([first, second])
-    assert (first.error.errno, second.error) == (errno.EIO, None)
-    assert first.file.closed
-    assert (stored(maildir), stored(maildir, "tmp")) == ([b"2"], [])
-
-
-def test_a_directory_that_is_not_durable(maildir, monkeypatch):
-    """Where fsync(2) of new fails, nothing of the batch is acknowledged."""
-    fsync = os.fsync
-
-    def failing_fsync(fd):
-        if pathlib.Path(f"/proc/self/fd/{fd}").readlink().is_dir():
-            raise OSError(errno.EIO, "Input/output error")
-        fsync(fd)
-
-    monkeypatch.setattr(os, "fsync", failing_fsync)
-    deliveries = deliver(maildir, b"1", b"2", b"3")
-    assert [delivery.error.errno for delivery in deliveries] == [errno.EIO] * 3
+    broken = Broken(b"x")
+    with pytest.raises(OSError, match="Input/output"):
+        maildir.deliver(["X: y"], broken)
+    assert broken.closed
+    assert [p for p in maildir.path.rglob("*") if p.is_file()] == []
 
 
 def test_clean(maildir):

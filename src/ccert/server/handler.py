@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import secrets
@@ -14,7 +15,6 @@ from ccert.aiosmtpd.session import client_name, sender
 from ccert.postfix.access_table import AccessTable
 from ccert.postfix.name_table import NameTable
 from ccert.postfix.policy import PolicyService
-from ccert.server.delivery import DeliveryThread
 from ccert.server.received import Trace
 from ccert.text import one_word
 
@@ -36,7 +36,7 @@ _MAX_RECIPIENTS = 1000  # characters
 
 class _Delivery:
     def __init__(self, maildir: Maildir, *, asked: bool) -> None:
-        self._deliveries = DeliveryThread(maildir)
+        self._maildir = maildir
         self._asked = asked
 
     async def handle_EHLO(
@@ -68,7 +68,7 @@ class _Delivery:
             recipients=envelope.rcpt_tos,
         ).lines(getattr(envelope, "ccert_headers", ()))
         try:
-            name = await self._deliveries.deliver(headers, envelope.message, envelope.size)
+            name = await asyncio.to_thread(self._maildir.deliver, headers, envelope.message)
         except OSError as error:
             _log.error(
                 "%s: from <%s>, %s: not delivered: %s",
@@ -158,8 +158,7 @@ class Handler(CcertMixin, _Delivery):
         return _HOOKS
 
     async def close(self) -> None:
-        """Wait for deliveries, and close the connections to the policy service."""
-        await self._deliveries.close()
+        """Close the connections to the policy service."""
         if self._policy_service:
             await self._policy_service.close()
 

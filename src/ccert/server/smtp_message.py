@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["IN_MEMORY", "Reception"]
+__all__ = ["Reception"]
 
 _log = logging.getLogger("ccert")
 
 _TURN = 100  # lines, after which other sessions get a turn
 
-IN_MEMORY = 2**18  # octets; longer messages go to disk
+_IN_MEMORY = 2**18  # octets; longer messages go to disk
 
 
 class Reception:
@@ -39,7 +39,7 @@ class Reception:
     """
 
     def __init__(self, spool: Path, limit: int) -> None:
-        file: Any = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(spool))  # noqa: SIM115
+        file: Any = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(spool))  # noqa: SIM115
         self.message: BinaryIO = file
         self.size = 0
         self.refusal = ""
