@@ -77,10 +77,10 @@ class Maildir:
         """
         name = f"{int(time.time())}.R{secrets.token_hex(16)}.{self._host}"
         spooled = self.tmp / name
-        top = "".join(f"{line}\n" for line in headers)
         with contextlib.ExitStack() as undo:
             with message, spooled.open("xb", _PIECE) as file:
                 undo.callback(spooled.unlink)
+                top = "".join(f"{line}\n" for line in headers)
                 message.seek(0)
                 if top and not _BEGINNING.match(message.readline(_MAX_BEGINNING)):
                     top += "\n"
