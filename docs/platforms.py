@@ -1,7 +1,7 @@
-"""Write down where the test suite ran, and the table of it in ``docs/reference/platforms.md``.
+"""Write down where the test suite ran, in ``docs/reference/platforms.md``, in short in README.md.
 
 Usage: python docs/platforms.py [WHERE RESULT.xml].  RESULT.xml is what pytest's ``--junitxml``
-wrote.  The row of WHERE is replaced in ``platforms.json``, from which the page's table is made.
+wrote.  The row of WHERE is replaced in ``platforms.json``, from which the tables are made.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from xml.etree import ElementTree as ET
 
 PAGE = Path(__file__).parent / "reference" / "platforms.md"
 ROWS = PAGE.with_suffix(".json")
+README = Path(__file__).parents[1] / "README.md"
+SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13", "sid": "Debian unstable"}
 _HEAD = ("where", "OpenSSL", "Python", "passed", "skipped", "failed", "date", "seconds")
 
 Row = dict[str, Any]
@@ -53,17 +55,33 @@ def table(rows: list[Row]) -> str:
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *skipped, ""])
 
 
-def filled(page: str, rows: list[Row]) -> str:
-    """Return the page with the table between its markers."""
-    return re.sub(
-        r"(?s)(<!-- begin table -->\n).*(<!-- end table -->)",
-        lambda marks: f"{marks[1]}\n{table(rows)}\n{marks[2]}",
-        page,
+def summary(rows: list[Row]) -> str:
+    """Return what an administrator looks for, as a table."""
+    lines = [
+        "| tests on | OpenSSL | Python | passed | failed | date |",
+        "|---|---|---|--:|--:|---|",
+    ]
+    lines += [
+        f"| {SUITES[each['where']]} | {each['OpenSSL']} | {each['Python']} | {each['passed']} "
+        f"| {each['failed']} | {each['date']} |"
+        for each in rows
+        if each["where"] in SUITES
+    ]
+    return "\n".join(lines)
+
+
+def fill(path: Path, content: str) -> None:
+    """Put a table between the markers of a page."""
+    page = re.sub(
+        r"(?s)(<!-- begin platforms -->\n).*(<!-- end platforms -->)",
+        lambda marks: f"{marks[1]}{content}\n{marks[2]}",
+        path.read_text(encoding="utf-8"),
     )
+    path.write_text(page, encoding="utf-8")
 
 
 def main(*run: str) -> None:
-    """Replace a row, if there is one; then make the table."""
+    """Replace a row, if there is one; then make the tables."""
     rows = json.loads(ROWS.read_text(encoding="utf-8"))
     if run:
         where, result = run
@@ -71,7 +89,8 @@ def main(*run: str) -> None:
         rows = [new if each["where"] == where else each for each in rows]
         rows += [] if new in rows else [new]
         ROWS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
+    fill(PAGE, f"\n{table(rows)}")
+    fill(README, summary(rows))
 
 
 if __name__ == "__main__":
