@@ -1,5 +1,6 @@
 """Memory and threads: nothing dangles, nothing grows, nobody waits for Python."""
 
+import functools
 import gc
 import os
 import random
@@ -165,32 +166,48 @@ def test_contexts_made_amid_a_handshake(host, clique):
     assert ccert.stats(contexts[0]).trusted_as_server == 1
 
 
-def test_threads_share_a_context(host, clique):
-    """Two threads shake hands on one context while a third replaces its policy."""
-    context = host.context(clique.root.pem, trust_server_ccerts=True)
-    member = clique.leaf()
-    failures = []
-    rounds = 150
+def amid_handshakes(context, clients, is_right, changes) -> int:
+    """Make changes while a thread for each client shakes hands, one or more after each change.
+
+    Returns:
+        how many handshakes there were.
+    """
+    results, over = [], threading.Event()
 
     def shake(client: ssl.SSLContext) -> None:
-        for _ in range(rounds):
-            peer = ccert.peer(pairs.handshake(context, client).server.tls)
-            right = peer.trusted_as_server if not peer.error else peer.error_code == 26
-            if not right:
-                failures.append(peer)
+        while not over.is_set():
+            results.append(is_right(pairs.handshake(context, client)))
 
-    clients = [host.client(member) for _ in range(2)]
     threads = [threading.Thread(target=shake, args=[client]) for client in clients]
     for thread in threads:
         thread.start()
-    replaced = 0
-    while any(thread.is_alive() for thread in threads):
-        ccert.attach(context, trust_server_ccerts=bool(replaced % 2))
-        replaced += 1
-        time.sleep(0.001)  # lets the others have the GIL; nothing waits for it
-    assert not failures
-    assert ccert.stats(context).verified == 2 * rounds
-    assert replaced > 10
+    try:
+        for change in changes:
+            change()
+            before = len(results)
+            while len(results) == before:
+                assert all(thread.is_alive() for thread in threads)
+                time.sleep(0.001)  # lets them have the GIL
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert all(results)
+    return len(results)
+
+
+def test_threads_share_a_context(host, clique):
+    """Two threads shake hands on one context while a third replaces its policy."""
+    context = host.context(clique.root.pem, trust_server_ccerts=True)
+    clients = [host.client(clique.leaf()) for _ in range(2)]
+
+    def is_right(pair: pairs.Pair) -> bool:
+        peer = ccert.peer(pair.server.tls)
+        return peer.trusted_as_server or peer.error_code == 26
+
+    attach = functools.partial(ccert.attach, context)
+    changes = [functools.partial(attach, trust_server_ccerts=on) for on in (False, True)] * 50
+    assert amid_handshakes(context, clients, is_right, changes) == ccert.stats(context).verified
 
 
 def test_detaching_amid_handshakes(host, clique):
@@ -198,26 +215,9 @@ def test_detaching_amid_handshakes(host, clique):
     context = host.stock(clique.root.pem)
     context.verify_mode = ssl.CERT_OPTIONAL
     clients = [host.client(clique.leaf(eku=[pki.CLIENT])) for _ in range(2)]
-    failures = []
-    done = threading.Event()
-
-    def shake(client: ssl.SSLContext) -> None:
-        for _ in range(150):
-            pair = pairs.handshake(context, client)
-            if not pair.completed:
-                failures.append(pair.server.error)
-
-    threads = [threading.Thread(target=shake, args=[client]) for client in clients]
-    for thread in threads:
-        thread.start()
-    rounds = 0
-    while any(thread.is_alive() for thread in threads):
-        ccert.attach(context, trust_server_ccerts=True)
-        done.wait(0.001)  # lets the others have the GIL
-        ccert.detach(context)
-        rounds += 1
-    assert not failures
-    assert rounds > 5
+    attach = functools.partial(ccert.attach, context, trust_server_ccerts=True)
+    changes = [attach, functools.partial(ccert.detach, context)] * 50
+    amid_handshakes(context, clients, lambda pair: pair.completed, changes)
 
 
 def test_fork_keeps_working(host, clique):
