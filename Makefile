@@ -71,8 +71,9 @@ sanitize:
 
 sanitized: export CCERT_SANITIZE := 1
 sanitized: $(VENV)/installed
-	@.ci/packages valgrind
+	@.ci/packages valgrind mandoc
 	@.ci/packages $(PEERS) || :
+	@.ci/packages clang libclang-rt-dev || :
 	LD_PRELOAD='$(ASAN)' ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		$(PYTEST) -p no:cacheprovider $(ARGS)
 
@@ -120,6 +121,7 @@ foreign: $(VENV)/installed
 
 valgrind: $(VENV)/installed
 	@.ci/packages valgrind
+	@.ci/packages clang libclang-rt-dev || :
 	CCERT_C_FUZZ_VALGRIND=100000 $(PYTEST) -o faulthandler_timeout=0 tests/c $(ARGS)
 
 bench: $(VENV)/installed
