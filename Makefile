@@ -111,7 +111,7 @@ threads: $(VENV)/installed
 # Fetched, not vendored.  TLSFUZZER may be a clone of its repository.
 foreign: TLSFUZZER := https://github.com/tlsfuzzer/tlsfuzzer
 foreign: $(VENV)/installed
-	@.ci/packages git libpython3-testsuite
+	@.ci/packages git libpython$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-testsuite
 	rm -rf $(VENV)/foreign && $(PYTHON) -m venv $(VENV)/foreign
 	$(VENV)/foreign/bin/pip install --quiet --disable-pip-version-check sslyze
 	! git clone --quiet --no-checkout $(TLSFUZZER) $(VENV)/foreign/tlsfuzzer || { \
