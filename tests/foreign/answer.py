@@ -2,7 +2,7 @@
 
 Usage: answer.py stock|off|on none|optional|scanned CERTIFICATE CA.  The words say what is attached,
 as in run_suite.py, and whether clients are asked for certificates, with all the ciphers that there
-are, or whether all is as in a server's context.  Prints its port.
+are, or asked with those of a server's context.  Prints its port.
 """
 
 import socketserver
@@ -18,7 +18,7 @@ if mode != "scanned":  # else half of tlsfuzzer finds nothing to talk about
     context.set_ciphers("ALL:@SECLEVEL=0")
 context.load_cert_chain(certificate)
 context.load_verify_locations(ca)
-context.verify_mode = ssl.CERT_OPTIONAL if mode == "optional" else ssl.CERT_NONE
+context.verify_mode = ssl.CERT_NONE if mode == "none" else ssl.CERT_OPTIONAL
 if kind == "stock":  # as attaching does
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 1

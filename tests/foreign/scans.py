@@ -16,7 +16,7 @@ from serving import serving as mail_serving
 if TYPE_CHECKING:
     from server import Identity
 
-ATTEMPTS = 10  # to sslyze, a slow connection is refused, or one that asks for a certificate
+ATTEMPTS = 5  # to sslyze, a slow connection is refused
 _WANTED = (
     "sslv2", "sslv3", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3", "compression", "openssl_ccs",
     "fallback", "heartbleed", "robot", "reneg", "resum", "early_data", "elliptic_curves", "ems",
@@ -54,14 +54,14 @@ def run_scans(python: Path, identity: Identity) -> dict[str, dict[str, Any]]:
 
 
 def _settled(found: dict[str, dict[str, Any]], check: str) -> bool:
-    """Return whether a check ended on each server, with the same result."""
+    """Return whether a check ended alike on each server."""
     results = [result.get(check) for result in found.values()]
     return results[0] is not None and all(result == results[0] for result in results)
 
 
 def _scan(python: Path, port: int, *options: str) -> dict[str, Any]:
     wanted = [f"--{name}" for name in _WANTED]
-    words = [*options, *wanted, "--mozilla_config", "disable", f"localhost:{port}"]
+    words = [*options, *wanted, "--slow_connection", "--mozilla_config", "disable", f"localhost:{port}"]
     with tempfile.NamedTemporaryFile() as out:
         subprocess.run(
             [python, "-W", "ignore", "-m", "sslyze", "--quiet", "--json_out", out.name, *words],
@@ -69,7 +69,7 @@ def _scan(python: Path, port: int, *options: str) -> dict[str, Any]:
         )  # fmt: skip
         (result,) = json.load(out)["server_scan_results"]
     return {
-        name: _comparable(check["result"])
+        name: _comparable(check["result"]) or check["error_reason"]
         for name, check in result["scan_result"].items()
         if check["status"] != "NOT_SCHEDULED"
     }
