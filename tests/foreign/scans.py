@@ -60,8 +60,8 @@ def _settled(found: dict[str, dict[str, Any]], check: str) -> bool:
 
 
 def _scan(python: Path, port: int, *options: str) -> dict[str, Any]:
-    wanted = [f"--{name}" for name in _WANTED]
-    words = [*options, *wanted, "--slow_connection", "--mozilla_config", "disable", f"localhost:{port}"]
+    wanted = [f"--{name}" for name in (*_WANTED, "slow_connection")]
+    words = [*options, *wanted, "--mozilla_config", "disable", f"localhost:{port}"]
     with tempfile.NamedTemporaryFile() as out:
         subprocess.run(
             [python, "-W", "ignore", "-m", "sslyze", "--quiet", "--json_out", out.name, *words],
