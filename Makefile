@@ -204,7 +204,7 @@ wheel-test:
 	.ci/chroot $(SUITE) test 'mandoc openssl python3-venv $(PEERS)' \
 		/src/.ci/test-dist wheel $(PYTHON) $(ARGS)
 
-# The rows and the table are in docs/reference/platforms.md.
+# The rows are in docs/reference/platforms.md; README.md has some of them.
 matrix: SUITES := bookworm trixie sid openssl4
 odd: SUITES := odd-user odd-net
 matrix odd: $(VENV)/installed

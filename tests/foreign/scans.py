@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from server import Identity
 
 ATTEMPTS = 5  # to sslyze, a slow connection is refused
-_WANTED = (
+_WANTED = (  # not "robot": where certificates are asked for, with stock, too, it ends by chance
     "sslv2", "sslv3", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3", "compression", "openssl_ccs",
-    "fallback", "heartbleed", "robot", "reneg", "resum", "early_data", "elliptic_curves", "ems",
+    "fallback", "heartbleed", "reneg", "resum", "early_data", "elliptic_curves", "ems",
 )  # fmt: skip
 _DIFFERS = {"ephemeral_key", "error_message"}  # from one connection to the next
 

@@ -79,7 +79,7 @@ class Maildir:
         spooled = self.tmp / name
         with contextlib.ExitStack() as undo:
             with message, spooled.open("xb", _PIECE) as file:
-                undo.callback(spooled.unlink)
+                undo.callback(spooled.unlink, missing_ok=True)
                 top = "".join(f"{line}\n" for line in headers)
                 message.seek(0)
                 if top and not _BEGINNING.match(message.readline(_MAX_BEGINNING)):
