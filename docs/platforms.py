@@ -71,9 +71,9 @@ def summary(rows: list[Row]) -> str:
 
 
 def fill(path: Path, content: str) -> None:
-    """Put a table between the markers of a page."""
+    """Put a table between the markers of a page; other markers of README are of bench/page.py."""
     page = re.sub(
-        r"(?s)(<!-- begin platforms -->\n).*(<!-- end platforms -->)",
+        r"(?s)(<!-- platforms: begin -->\n).*(<!-- platforms: end -->)",
         lambda marks: f"{marks[1]}{content}\n{marks[2]}",
         path.read_text(encoding="utf-8"),
     )

@@ -36,7 +36,7 @@ def test_tables_are_current(tmp_path):
 
 def test_every_place_is_described():
     """What a row's name means stands above the table."""
-    legend = text(PAGE).partition("<!-- begin platforms -->")[0]
+    legend = text(PAGE).partition("<!-- platforms: begin -->")[0]
     for row in json.loads(text("docs/reference/platforms.json")):
         assert row["where"] in legend
 
