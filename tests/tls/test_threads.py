@@ -21,7 +21,7 @@ import pairs
 import pki
 
 import ccert
-from ccert import Trust
+from ccert import Trust, _openssl
 
 THREADS = 64
 TURNS = 12
@@ -145,3 +145,30 @@ def test_all_at_once(host, clique):
         ccert.attach(context, client_certs="ask", trust_server_ccerts=setting)
         peer = ccert.peer(pairs.handshake(context, crowd.clients["server"]).server.tls)
         assert peer.trusted_as_server == setting
+
+
+def test_attach_amid_a_detach(host, clique, monkeypatch):
+    """Another thread's attach has its effect after the detach, and all of it: also on objects."""
+    context = host.context(clique.root.pem)
+    attached = threading.Event()
+    remove = _openssl.remove
+
+    def attach() -> None:
+        ccert.attach(context, client_certs="ask", trust_server_ccerts=True)
+        attached.set()
+
+    thread = threading.Thread(target=attach)
+
+    def remove_and_let_it_attach(ssl_ctx: object) -> None:
+        remove(ssl_ctx)
+        thread.start()
+        attached.wait(0.2)  # seconds; it must wait for us
+
+    monkeypatch.setattr(_openssl, "remove", remove_and_let_it_attach)
+    ccert.detach(context)
+    thread.join()
+    stranger = host.client(clique.anchored(pki.issue("Stranger Root", ca=True)))
+    tls = pairs.handshake(context, stranger).server.tls
+    assert ccert.peer(tls).trust is Trust.UNTRUSTED
+    assert tls.getpeercert(binary_form=True) is None
+    assert ccert.stats(context).untrusted == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import secrets
@@ -19,6 +20,8 @@ from ccert.server.received import Trace
 from ccert.text import one_word
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from ccert.aiosmtpd import Envelope as _Envelope
     from ccert.aiosmtpd import Session
     from ccert.server.config import Config
@@ -68,7 +71,7 @@ class _Delivery:
             recipients=envelope.rcpt_tos,
         ).lines(getattr(envelope, "ccert_headers", ()))
         try:
-            name = await asyncio.to_thread(self._maildir.deliver, headers, envelope.message)
+            name = await self._deliver(headers, envelope.message)
         except OSError as error:
             _log.error(
                 "%s: from <%s>, %s: not delivered: %s",
@@ -91,6 +94,14 @@ class _Delivery:
             name,
         )
         return f"250 2.0.0 Ok: delivered as {identifier}"
+
+    async def _deliver(self, headers: list[str], message: BinaryIO) -> str:
+        try:
+            return await asyncio.to_thread(self._maildir.deliver, headers, message)
+        except RuntimeError as error:  # no thread can be started, but the executor keeps the call:
+            with contextlib.suppress(OSError):
+                message.close()  # this makes it fail
+            raise OSError(errno.EAGAIN, str(error)) from error
 
     async def handle_exception(self, error: Exception) -> str:
         """Log an internal error; the client will try again."""
