@@ -16,37 +16,52 @@ if TYPE_CHECKING:
 
     from server import Identity
 
-ATTEMPTS = 5  # a script that depends on time may fail by chance
+ATTEMPTS = 5  # some conversations end by chance, on stock, too
 CONVERSATIONS = "20"  # at most, of each script
 PATIENCE = 60  # seconds
 JOBS = 4
 _SEEDED = "import random, runpy, sys; random.seed(1); runpy.run_path({!r}, run_name='__main__')"
 
 
-@dataclasses.dataclass(frozen=True, order=True)
+@dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a script says of a server: how many conversations passed, and whether all did.
+    """What a script says of a server, in one attempt or several.
 
-    ``finished``: whether it came to an end in time.
+    Attributes:
+        finished: whether it came to an end in time.
+        succeeded: whether all conversations passed.
+        passed: how many did.
+        failing: those that fail each time.
     """
 
-    finished: bool
+    finished: bool = False
     succeeded: bool = False
     passed: int = 0
+    failing: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         if not self.finished:
             return "no end"
         return f"{self.passed}{'' if self.succeeded else ', fails'}"
 
+    def and_again(self, later: Outcome) -> Outcome:
+        """Return the outcome of both attempts."""
+        if not self.finished or not later.finished:
+            return self if self.finished else later
+        return Outcome(
+            True,
+            self.succeeded or later.succeeded,
+            max(self.passed, later.passed),
+            self.failing & later.failing,
+        )
+
     def is_worse_than(self, stock: Outcome) -> bool:
         """Tell whether something that passes there fails here."""
         return stock.finished and (
-            (stock.succeeded and not self.succeeded) or self.passed < stock.passed
+            not self.finished
+            or (stock.succeeded and not self.succeeded)
+            or not self.failing <= stock.failing
         )
-
-
-_NOTHING = Outcome(finished=False)
 
 
 def run_scripts(tlsfuzzer: Path, python: Path, identity: Identity) -> dict[str, dict[str, Outcome]]:
@@ -88,13 +103,13 @@ def run_scripts(tlsfuzzer: Path, python: Path, identity: Identity) -> dict[str, 
 
 def _compare(commands: dict[str, list], folder: Path) -> dict[str, Outcome]:
     """Run a script for each kind of server, and again if an attached one does worse."""
-    best = dict.fromkeys(commands, _NOTHING)
+    outcomes = dict.fromkeys(commands, Outcome())
     for _ in range(ATTEMPTS):
         for kind, command in commands.items():
-            best[kind] = max(best[kind], _run(command, folder))
-        if not any(outcome.is_worse_than(best["stock"]) for outcome in best.values()):
+            outcomes[kind] = outcomes[kind].and_again(_run(command, folder))
+        if not any(outcome.is_worse_than(outcomes["stock"]) for outcome in outcomes.values()):
             break
-    return best
+    return outcomes
 
 
 def _run(command: list, folder: Path) -> Outcome:
@@ -104,6 +119,10 @@ def _run(command: list, folder: Path) -> Outcome:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return Outcome(finished=False)
+        return Outcome()
     passed = re.search(r"^PASS: (\d+)", done.stdout, re.MULTILINE)
-    return Outcome(True, done.returncode == 0, int(passed[1]) if passed else 0)
+    _, _, named = done.stdout.partition("\nFAILED:\n")
+    failing = re.findall(r"^\t(.+)", named, re.MULTILINE) if done.returncode else []
+    if done.returncode and not failing:
+        failing = ["the script"]
+    return Outcome(True, done.returncode == 0, int(passed[1]) if passed else 0, frozenset(failing))
