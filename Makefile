@@ -11,7 +11,7 @@ ASAN = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=lib
 # Who talks to our servers in tests/interop.  Where they cannot be installed it is skipped.
 export PEERS := gnutls-bin libnet-ssleay-perl postfix postfix-policyd-spf-python postgrey swaks
 
-.PHONY: help demo test lint sanitize sanitized fuzz faults soak sessions threads foreign valgrind bench bench-trixie bench-scale free-threaded bench-smoke report vectors docs man sdist wheel wheel-test matrix fresh odd release-check lock clean
+.PHONY: help demo test lint sanitize sanitized fuzz properties faults soak sessions threads foreign valgrind bench bench-trixie bench-scale free-threaded bench-smoke report vectors docs man sdist wheel wheel-test matrix fresh odd release-check lock clean
 
 help:
 	@echo 'make demo      a mail server, clients with every kind of certificate, setting off and on'
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint      ruff, mypy, clang-format, warnings of gcc and clang'
 	@echo 'make sanitize  the test suite with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make fuzz      100 000 mutated chains, then libFuzzer on the C code (over an hour)'
+	@echo 'make properties  20 000 examples for each property of tables, files, answers, commands (an hour)'
 	@echo 'make faults    every allocation of a server fails, once and from then on (a quarter of an hour)'
 	@echo 'make soak      ccert serve under load and among faulty clients, for ten minutes'
 	@echo 'make sessions  the property of sessions, for an hour: random contexts, names, reloads, time'
@@ -85,6 +86,12 @@ fuzz: $(VENV)/installed
 	CCERT_FUZZ=100000 $(MAKE) sanitize ARGS='-rP -o faulthandler_timeout=0 tests/tls/test_fuzz.py'
 	CCERT_FUZZ_SECONDS=$(SECONDS) $(PYTEST) -q -s -o faulthandler_timeout=0 -p no:cacheprovider \
 		tests/c/test_fuzz_targets.py $(ARGS)
+
+# The tests that Hypothesis finds examples for; where they would be slow, a test says how many.
+properties: $(VENV)/installed
+	@.ci/packages $(PEERS) || :
+	$(PYTEST) -v -o faulthandler_timeout=0 -p no:cacheprovider --hypothesis-profile=long -m hypothesis \
+		$(ARGS)
 
 # Every position of tests/c/faults, with the sanitizers on; the table of outcomes is printed.
 faults: $(VENV)/installed

@@ -25,11 +25,18 @@ from sessions import NO_TICKET
 import ccert
 from ccert import _openssl
 
+_PROPERTIES = {
+    "deadline": None,  # seconds are no property
+    "suppress_health_check": [hypothesis.HealthCheck.function_scoped_fixture],
+}
+if not os.access(".", os.W_OK):  # Hypothesis would keep its examples here, and warns
+    _PROPERTIES["database"] = None
+for _name, _examples in (("usual", 300), ("long", 20_000)):  # --hypothesis-profile=long
+    hypothesis.settings.register_profile(_name, max_examples=_examples, **_PROPERTIES)
+hypothesis.settings.load_profile("usual")
+
 
 def pytest_configure(config) -> None:
-    if not os.access(".", os.W_OK):  # Hypothesis would keep its examples here, and warns
-        hypothesis.settings.register_profile("elsewhere", database=None)
-        hypothesis.settings.load_profile("elsewhere")
     if sys.version_info < (3, 11):  # its asyncio does not notice that the peer has closed
         ignored = "ignore:unclosed transport <asyncio.sslproto:ResourceWarning"
         config.addinivalue_line("filterwarnings", ignored)

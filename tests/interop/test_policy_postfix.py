@@ -13,7 +13,7 @@ import ssl
 import pairs
 import pki
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mailserver import TIMEOUT
 from services import answering
@@ -193,7 +193,7 @@ _detail = st.sampled_from(
 _blank = st.sampled_from([" ", "  ", "\t", " \t "])
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)  # Postfix is slow
 @given(_word, st.lists(st.tuples(_blank, _detail).map("".join), max_size=4), _blank | st.just(""))
 def test_actions(judge, conversation, word, details, end):
     """So do actions put together at random, as far as ccert can do them.

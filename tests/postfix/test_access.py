@@ -5,7 +5,7 @@ import subprocess
 
 import pairs
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from programs import require_program
 from tables import A, B, C
@@ -119,9 +119,6 @@ _line = st.one_of(
 )
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(st.lists(_line, max_size=6), st.sampled_from(["\n", "\n", "\r\n"]), st.booleans())
 @example([f"{A} a", "#x", " b", "", "\t#", "\tc"], "\n", True)
 @example([" b", f"{A} a"], "\n", True)

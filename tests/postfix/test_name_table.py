@@ -3,7 +3,7 @@
 import pki
 import pytest
 from check_host import is_valid_for
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import ccert
@@ -60,7 +60,6 @@ KEY = st.builds(lambda dot, host: "." * dot + host, st.booleans(), HOST)
 PATTERN = st.builds(lambda star, host: "*." * star + host, st.booleans(), HOST)
 
 
-@settings(max_examples=300)
 @given(keys=st.sets(KEY, min_size=1, max_size=6), names=st.lists(PATTERN, min_size=1, max_size=3))
 @example(keys={".a.b"}, names=["*.a.b"])
 @example(keys={".a"}, names=["*.a"])

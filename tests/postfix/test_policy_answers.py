@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from policyd import DEFAULT, TIMEOUT, about, asking, echo, policyd
 
@@ -21,9 +21,6 @@ _ANSWER = st.one_of(
 )
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(_ANSWER)
 @example(b"action=OK\n\naction=OK\n\n")
 @example(b"action=OK\n")

@@ -5,7 +5,7 @@ import re
 from unicodedata import category
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tables import A, B
 
@@ -27,7 +27,6 @@ _OCTETS = st.one_of(
     [(ccert.AccessTable, {}), (ccert.AccessTable, {"actions": True}), (ccert.NameTable, {})],
     ids=["access", "actions", "names"],
 )
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(octets=_OCTETS)
 def test_any_octets(tmp_path, kind, how, octets):
     """A table, or a ConfigError that names the file and is one printable line; nothing else.

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 import smtp_sessions
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from serving import PATIENCE
 
@@ -91,12 +91,6 @@ def _talk(port: int, lines: list[bytes], form: re.Pattern[bytes]) -> None:
         assert client.say(b"QUIT") == b"221"
 
 
-_QUIET = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-@_QUIET
 @given(st.lists(_LINE, max_size=10).map(_START.__add__) | st.lists(_LINE, max_size=10))
 @example([*_START, b"DATA"])
 @example([b"MAIL FROM:<=?utf-8?q?=0D=0A?=@b>"])
@@ -120,7 +114,6 @@ def mixin(host):
         yield port
 
 
-@_QUIET
 @given(st.lists(_LINE, max_size=10).map(_START.__add__) | st.lists(_LINE, max_size=10))
 @example([*_START, b"DATA"])
 def test_mixin(mixin, caplog, lines):

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from programs import require_program
 
@@ -20,12 +20,8 @@ _PIECE = st.one_of(
     st.sampled_from(["=", " = ", "\n", "\r\n", "\r", "\t", " ", "#", ",", "\0", "\x85", "\ufeff"]),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=3),
 )
-_QUIET = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
-@_QUIET
 @given(st.lists(_PIECE, max_size=16).map("".join))
 def test_any_text(read, tmp_path, text):
     """A configuration, or a ConfigError: each line of it is printable, and says where and what."""
@@ -75,7 +71,7 @@ _LINE = st.one_of(
 )  # fmt: skip
 
 
-@settings(_QUIET, max_examples=60)  # postconf is slow
+@settings(max_examples=60)  # postconf is slow
 @given(st.lists(_LINE, max_size=5), st.booleans())
 @example(["relay_clientcerts=#"], False)
 @example(["relay_clientcerts = a", "#x", "  b", "", "\t# c", "\td"], True)

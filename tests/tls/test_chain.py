@@ -15,7 +15,7 @@ import pairs
 import pki
 import pytest
 from cryptography import x509
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import ccert
@@ -181,7 +181,6 @@ def _unique() -> bytes:
     return _template.der[:-4] + tail
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
 @example(b"-----BEGIN ")
 @example(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
