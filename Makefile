@@ -36,7 +36,7 @@ help:
 	@echo 'make docs      the documentation as a site, in docs/build'
 	@echo 'make man       the manual pages anew, in docs/man'
 	@echo 'make sdist     build the sdist, install it into an empty venv, shake hands'
-	@echo 'make wheel     one wheel for every Linux with OpenSSL 3, built in a chroot, in dist'
+	@echo 'make wheel     one wheel for every Linux on x86_64 with OpenSSL 3, built in a chroot, in dist'
 	@echo 'make wheel-test  the test suite with that wheel, on SUITE=trixie without a compiler'
 	@echo 'make matrix    the sdist, compiled and tested in chroots of SUITES (an hour or more)'
 	@echo 'make fresh     the README'"'"'s commands in a chroot with git and make only'
@@ -200,10 +200,11 @@ release-check:
 	$(MAKE) demo lint docs sdist wheel
 	sha256sum dist/* >build.sha256
 	$(MAKE) wheel # once more: the same octets
-	sha256sum --check build.sha256 && rm build.sha256
+	sha256sum --check build.sha256
 	$(MAKE) wheel-test SUITE=bookworm
 	$(MAKE) wheel-test SUITE=trixie
 	$(MAKE) wheel-test SUITE=sid
+	@cat build.sha256
 
 # The wheel in dist, on the Debian that SUITE names, without a compiler; PYTHON may be one of pyenv's.
 wheel-test: SUITE := trixie

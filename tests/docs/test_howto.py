@@ -108,38 +108,57 @@ def test_attach(files, host, clique):
 
 
 def test_observe(files, host, clique):
-    """Observed, listed, switched on: the partner of the log is let in, a stranger is not."""
+    """Observed, listed, switched on: the partners of the log are let in, a stranger is not."""
     partner = host.client(clique.leaf(names=["mx.partner.example"]))
+    many = [f"mx{number}.many.example" for number in range(10, 22)]
+    others = [
+        host.client(clique.leaf(eku=[pki.CLIENT], names=["mx.old.example"])),  # Trusted already
+        host.client(clique.leaf(names=many)),
+        host.client(clique.leaf(eku=[pki.CLIENT], names=many)),
+    ]
     config = block("docs/howto/observe.md", "serve")
     (files / "ccert.cf").write_text(config)
     options = ("--config", "ccert.cf", "--listen", "127.0.0.1:0")
     with mail_server(files / "maildir", *options) as server:
-        with server.client(partner) as smtp:
-            send(smtp)
+        for client in (partner, *others):
+            with server.client(client) as smtp:
+                send(smtp)
         with server.client() as smtp:  # names in whatever else it says are not in the list
             smtp.docmd("EHLO trust_server_ccerts would make x Trusted: names .com, x")
             smtp.docmd('MAIL FROM:<"Trusted: names .com, x"@a.example>')
             smtp.docmd('RCPT TO:<"Trusted: names .com, x"@a.example>')
             smtp.data(b"x")
         told = server.wait_for("trust_server_ccerts would make .*")[0]
-        assert len(server.messages()) == 2
+        server.wait_for("trust=None, .* delivered as ")
+        assert len(server.messages()) == 5
         (files / "ccert.log").write_text("".join(server.lines))
     for page in ("docs/howto/observe.md", "docs/howto/log.md"):
         shown = block(page, "observed").strip()
         assert re.fullmatch(re.escape(shown).replace("4F:0C:…", "[0-9A-F:]{95}"), told)
     subprocess.run(block("docs/howto/observe.md", "names"), shell=True, check=True)
-    assert (files / "relay_clientnames").read_text() == "mx.partner.example OK\n"
+    listed = sorted(["mx.partner.example", "mx.old.example", *many[:10]])
+    assert (files / "relay_clientnames").read_text() == "".join(f"{name} OK\n" for name in listed)
     on = block("docs/howto/observe.md", "on")
     (files / "ccert.cf").write_text(config.replace("tls_trust_server_ccerts = observe\n", on))
     with mail_server(files / "maildir", *options) as server:
-        with server.client(partner) as smtp:
-            smtp.ehlo("client.example")
-            send(smtp)
+        for client in (partner, *others):
+            with server.client(client) as smtp:
+                smtp.ehlo("client.example")
+                send(smtp)
         for page in ("docs/howto/observe.md", "docs/howto/log.md"):
             shown = block(page, "permitted").strip()
             assert any(re.search(re.escape(shown), line) for line in server.lines) or (
                 server.wait_for(re.escape(shown))
             )
+        shown = re.escape(block("docs/howto/log.md", "delivered").strip())
+        for example, pattern in (
+            ("C5E9F3E20B48", "[0-9A-F]{12}"),
+            ("1764424181", "[0-9]+"),
+            (r"…\.mx", r"[0-9a-f]{32}\."),
+        ):
+            assert example in shown
+            shown = shown.replace(example, pattern)
+        assert any(re.search(shown, line) for line in server.lines) or server.wait_for(shown)
         with server.client(host.client(clique.leaf(names=["mx.stranger.example"]))) as smtp:
             smtp.ehlo("x")
             smtp.mail("a@stranger.example")
@@ -162,6 +181,37 @@ def test_frameworks(example, host, clique, name):
             while "went away" in line:  # whoever only looked whether it listens
                 line = server.process.stdout.readline()
             assert line == expected
+
+
+def test_service(files, host, clique):
+    """The configuration lets in the partner of its table, and no other member of its CAs."""
+    config = block("docs/howto/serve.md", "service").replace("/etc/ccert", ".")
+    (files / "mx.key").write_bytes(host.keyfile.read_bytes())
+    (files / "relay_clientnames").write_text("mx.partner.example OK\n")
+    (files / "ccert.cf").write_text(config)
+    options = ("--config", "ccert.cf", "--listen", "127.0.0.1:0")
+    with mail_server(files / "maildir", *options) as server:
+        for name, code in (("mx.partner.example", 250), ("mx.stranger.example", 554)):
+            with server.client(host.client(clique.leaf(names=[name]))) as smtp:
+                smtp.ehlo("client.example")
+                smtp.mail("a@client.example")
+                assert smtp.rcpt("b@mx.example")[0] == code
+
+
+def test_deploy_hook(tmp_path):
+    """The hook copies what certbot has renewed, not readable by others, and then reloads."""
+    (tmp_path / "systemctl").write_text('#!/bin/sh\necho "$@" >reloaded\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    for name in ("fullchain.pem", "privkey.pem"):
+        (tmp_path / name).write_text(name)
+    hook = block("docs/howto/serve.md", "hook").replace("/etc/ccert", ".")
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "RENEWED_LINEAGE": "."}
+    command = hook.replace("-o root -g ccert", "")  # who are not everywhere
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "mx.pem").read_text() == "fullchain.pem"
+    assert (tmp_path / "mx.key").read_text() == "privkey.pem"
+    assert (tmp_path / "mx.key").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "reloaded").read_text() == "reload ccert\n"
 
 
 def test_unit(tmp_path):

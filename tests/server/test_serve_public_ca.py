@@ -4,6 +4,7 @@ import warnings
 
 import pki
 import pytest
+from cryptography import x509
 
 import ccert
 from ccert.server.tls_context import server_context
@@ -86,3 +87,21 @@ def test_in_python(host, public, clique):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ccert.ServerContext(*files, cadata=clique.root.pem.decode(), trust_server_ccerts=True)
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        ("C=ES,O=A Company,CN=A Root", "A Root"),  # RFC 4514: the CN comes first in the certificate
+        ("CN=A Root,O=A Company,C=ES", "A Root"),
+        ("OU=Roots,O=A Company,C=ES", "A Company"),
+        ("OU=Roots,C=ES", "the CA number 2"),
+    ],
+)
+def test_named(tmp_path, monkeypatch, host, clique, subject, name):
+    """A CA of the system is named by its CN, or else by its organization, wherever they stand."""
+    root = pki.issue(x509.Name.from_rfc4514_string(subject), ca=True)
+    (tmp_path / "system.pem").write_bytes(root.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
+    monkeypatch.setattr(system_cas, "_BUNDLES", ())
+    assert system_cas.public_cas(host.stock(clique.root.pem + root.pem)) == [name]

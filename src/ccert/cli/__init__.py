@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _CHECK = """\
-Report for each chain of certificates (PEM, leaf first) whether a server with these trusted CAs
-would trust a client that presents it, with trust_server_ccerts off and on, with the reason and with
-advice.  No network connection is made, except with --connect.
+Report for each chain of certificates whether a server with these trusted CAs would trust a client
+that presents it, with trust_server_ccerts off and on, with the reason and with advice.  Only
+--connect and --peers make network connections.
 """
 _CHECK_END = """\
 Exit status: 0 if every chain is trusted with the setting as given (on with --trust-server-ccerts,
-otherwise off), 1 if one is not, 2 if a file cannot be used.
+otherwise off), is valid for --name, and with --strict is not marked; 1 if one is not so; 2 if a
+file cannot be used, or a host does not answer.
 
 Examples:
   ccert check --cafile clique-cas.pem peers/*.pem

@@ -30,7 +30,7 @@ def run() -> int:
         "one copy": "no: OpenSSL did not report the SSL object that Python made"
         if problem
         else "yes: OpenSSL reported the SSL object that Python made",
-        "security level": f"{context.security_level} (SSL_CTX_set_security_level(3))",
+        "security level": f"{context.security_level} (see the man page SSL_CTX_set_security_level)",
     }
     for what, found in findings.items():
         print(f"{what + ':':17}{found}")

@@ -72,7 +72,7 @@ _HINTS: dict[int, str] = {
 def hint(off: Verdict, on: Verdict) -> str:
     """Return what to do about a chain, from its verdicts with trust_server_ccerts off and on."""
     if on.trusted_as_server:
-        return "trust_server_ccerts rescues it; better still, trust its public key"
+        return "trust_server_ccerts rescues it; or, if the peer keeps its key, list its public key"
     if off and on:
         return ""
     if off:

@@ -20,7 +20,8 @@ old content stays in use.
 """
 EPILOG = """\
 A configuration file has the form of Postfix's main.cf and Postfix's names, such as
-smtpd_tls_cert_file; options override it.  All its errors are reported at once, with line numbers.
+smtpd_tls_cert_file; options override it.  All errors in its text are reported at once, with line
+numbers.
 
 Exit status: 0 if it was stopped, 2 if files or options cannot be used.
 
@@ -47,7 +48,8 @@ def add_options(serve: argparse.ArgumentParser) -> None:
         "listen",
         action="append",
         metavar="HOST:PORT",
-        help="SMTP with STARTTLS; may be repeated (default: 127.0.0.1:8025)",
+        help="SMTP with STARTTLS; may be repeated (default: 127.0.0.1:8025, or none with "
+        "--tls-listen)",
     )
     option(
         "--tls-listen",

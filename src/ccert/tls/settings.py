@@ -107,7 +107,7 @@ def warn_of_system_cas(trust_server_ccerts: object, *, stacklevel: int) -> None:
 def _warn_of_public_ca(subject_and_verb: str, stacklevel: int) -> None:
     warnings.warn(
         f"trust_server_ccerts with {subject_and_verb} every host on the Internet, and each of them "
-        "is Trusted.  Check names, by Peer.matches() or a NameTable",
+        "is Trusted.  Check names, by Peer.matches() or a NameTable (relay_clientnames)",
         PublicCAWarning,
         stacklevel=stacklevel + 1,
     )

@@ -7,6 +7,7 @@ import functools
 import os
 import ssl
 from pathlib import Path
+from typing import Any
 
 from ccert import _openssl
 from ccert.errors import ConfigError
@@ -67,10 +68,12 @@ def public_cas(context: ssl.SSLContext) -> list[str]:
 
 
 def _name(context: ssl.SSLContext, number: int) -> str:
-    try:
-        return str(context.get_ca_certs()[number]["subject"][-1][0][1])
-    except (UnicodeDecodeError, ssl.SSLError):  # a name that ssl cannot decode
-        return f"the CA number {number + 1}"
+    fields: dict[str, str] = {}
+    with contextlib.suppress(UnicodeDecodeError, ssl.SSLError):  # a name that ssl cannot decode
+        subject: Any = context.get_ca_certs()[number]["subject"]
+        fields = dict(field for rdn in subject for field in rdn)
+    name = fields.get("commonName") or fields.get("organizationName")
+    return name or f"the CA number {number + 1}"
 
 
 def _identity(der: bytes) -> bytes:
