@@ -135,10 +135,10 @@ def test_too_many_recipients(server):
 def test_failed_delivery(identity, tmp_path):
     """What cannot be stored is put off with 451 and logged; the session and the server go on."""
     with serving(tmp_path / "Mail", *identity) as server, server.client() as smtp:
-        for name, codes in (("new", (451, 451)), ("tmp", (451, 452))):
+        for name in ("new", "tmp"):
             (server.maildir / name).rename(server.maildir / "away")
-            for message, code in zip((MESSAGE, MESSAGE * 10_000), codes, strict=True):
-                with pytest.raises(smtplib.SMTPDataError, match=str(code)):
+            for message in (MESSAGE, MESSAGE * 10_000):
+                with pytest.raises(smtplib.SMTPDataError, match="451"):
                     send(smtp, message)
                 server.wait_for("(not delivered|cannot write to .*): .*No such file")
             (server.maildir / "away").rename(server.maildir / name)

@@ -6,11 +6,9 @@ once there is room again, the same client's message is delivered.
 
 import contextlib
 import os
-import resource
 import smtplib
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from programs import unavailable
@@ -95,26 +93,6 @@ def test_disk_that_cannot_be_written(host, disk):
             send(smtp)
         assert len(server.messages()) == 1
         assert _left(disk) == []
-
-
-def test_no_thread_for_a_delivery(host, tmp_path):
-    """So it is where no thread can be started: its stack finds no room.  Nothing comes twice."""
-    with serving(tmp_path / "Mail", "--cert", host.certfile, "--key", host.keyfile) as server:
-        (worker,) = server.workers()
-        with server.client() as smtp:
-            room = resource.prlimit(worker, resource.RLIMIT_AS)
-            pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
-            little = pages * resource.getpagesize() + (4 << 20)  # octets; a stack has 8 << 20
-            resource.prlimit(worker, resource.RLIMIT_AS, (little, room[1]))
-            for _ in range(2):
-                with pytest.raises(smtplib.SMTPDataError) as refused:
-                    send(smtp)
-                assert refused.value.smtp_code == 451
-            server.wait_for("not delivered: .* thread")
-            resource.prlimit(worker, resource.RLIMIT_AS, room)
-            send(smtp, MESSAGE + b"Once.\r\n")
-        assert [b"Once." in message for message in server.messages()] == [True]
-        assert _left(tmp_path) == []
 
 
 def test_what_a_crash_left_goes_at_start(host, tmp_path):

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import itertools
 import mailbox
 import os
 import pathlib
@@ -21,19 +22,19 @@ def maildir(tmp_path) -> Maildir:
 def test_durable(maildir, monkeypatch):
     """The message is fsynced before it has its name in new, and new is fsynced after."""
     steps = []
-    fsync, rename = os.fsync, pathlib.Path.rename
+    fsync, rename = os.fsync, os.rename
 
     def noted_fsync(fd):
         path = pathlib.Path(f"/proc/self/fd/{fd}").readlink()
         steps.append(f"fsync {path.name}" if path.is_dir() else "fsync file")
         fsync(fd)
 
-    def noted_rename(source, target):
+    def noted_rename(*names, **directories):
         steps.append("rename")
-        return rename(source, target)
+        rename(*names, **directories)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(pathlib.Path, "rename", noted_rename)
+    monkeypatch.setattr(os, "rename", noted_rename)
     name = maildir.deliver(["X: y"], io.BytesIO(b"\r\nbody\r\n"))
     assert steps == ["fsync file", "rename", "fsync new"]
     assert (maildir.path / "new" / name).read_bytes() == b"X: y\n\nbody\n"
@@ -87,18 +88,26 @@ def test_no_clock_makes_a_name_twice(maildir, monkeypatch):
     assert contents == {b"first\n", b"second\n"}
 
 
-@pytest.mark.parametrize("step", ["fsync", "rename"])
-def test_an_error_leaves_nothing(maildir, monkeypatch, step):
-    """A message that cannot be made durable, or cannot get its name, is nowhere."""
+@pytest.mark.parametrize(
+    ("step", "number"), [("open", 1), ("fsync", 1), ("rename", 1), ("fsync", 2)]
+)
+def test_an_error_leaves_nothing(maildir, monkeypatch, step, number):
+    """A message that is refused is nowhere, whichever step fails; not even if the last one does."""
     maildir.deliver([], io.BytesIO(b"first\n"))
+    original, calls = getattr(os, step), itertools.count(1)
 
-    def fail(*_):
-        raise OSError(errno.EIO, "Input/output error")
+    def fail(*names, **directories):
+        if next(calls) == number:
+            raise OSError(errno.EIO, "Input/output error")
+        return original(*names, **directories)
 
+    message = io.BytesIO(b"second\n")
     with monkeypatch.context() as patch:
-        patch.setattr(*{"fsync": (os, "fsync"), "rename": (pathlib.Path, "rename")}[step], fail)
+        patch.setattr(os, step, fail)
         with pytest.raises(OSError, match="Input/output"):
-            maildir.deliver([], io.BytesIO(b"second\n"))
+            maildir.deliver([], message)
+    assert next(calls) == number + 1
+    assert message.closed
     files = [path for path in maildir.path.rglob("*") if path.is_file()]
     assert [path.read_bytes() for path in files] == [b"first\n"]
 

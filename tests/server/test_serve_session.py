@@ -62,7 +62,9 @@ def worker(host, tmp_path):
         smtpd_tls_key_file=str(host.keyfile),
         maildir=str(tmp_path / "Mail"),
     )
-    return Worker(config, Files(config), [], [], None)
+    files = Files(config)
+    with files.handler.delivering():
+        yield Worker(config, files, [], [], None)
 
 
 @pytest.fixture

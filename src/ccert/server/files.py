@@ -66,6 +66,8 @@ class Files:
                 reload()
             except ConfigError as error:
                 errors[name] = error
+            except MemoryError:
+                errors[name] = ConfigError("out of memory")
             else:
                 reloaded.append(name)
         return reloaded, errors

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
+import os
 import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import TLSSetupException
@@ -16,11 +18,12 @@ from ccert.aiosmtpd.session import client_name, sender
 from ccert.postfix.access_table import AccessTable
 from ccert.postfix.name_table import NameTable
 from ccert.postfix.policy import PolicyService
+from ccert.server.maildir import refusal
 from ccert.server.received import Trace
 from ccert.text import one_word
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from collections.abc import Iterator
 
     from ccert.aiosmtpd import Envelope as _Envelope
     from ccert.aiosmtpd import Session
@@ -38,6 +41,8 @@ _MAX_RECIPIENTS = 1000  # characters
 
 
 class _Delivery:
+    _threads: ThreadPoolExecutor
+
     def __init__(self, maildir: Maildir, *, asked: bool) -> None:
         self._maildir = maildir
         self._asked = asked
@@ -71,7 +76,9 @@ class _Delivery:
             recipients=envelope.rcpt_tos,
         ).lines(getattr(envelope, "ccert_headers", ()))
         try:
-            name = await self._deliver(headers, envelope.message)
+            name = await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._maildir.deliver, headers, envelope.message
+            )
         except OSError as error:
             _log.error(
                 "%s: from <%s>, %s: not delivered: %s",
@@ -80,9 +87,7 @@ class _Delivery:
                 client,
                 error,
             )
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                return "452 4.3.1 Insufficient system storage"
-            return "451 4.3.0 Error: queue file write error"
+            return refusal(error)
         _log.info(
             "%s: client=%s, trust=%s, from=<%s>, to=%s, size=%d, delivered as %s",
             identifier,
@@ -95,13 +100,24 @@ class _Delivery:
         )
         return f"250 2.0.0 Ok: delivered as {identifier}"
 
-    async def _deliver(self, headers: list[str], message: BinaryIO) -> str:
+    @contextlib.contextmanager
+    def delivering(self) -> Iterator[None]:
+        """Have the threads that deliver, all of them from the start.
+
+        An executor that starts a thread later keeps the call for which it could not: it delivers
+        what was refused.  At the end, what has begun is finished, and nothing else is begun.
+        """
+        count = min(32, (os.cpu_count() or 1) + 4)  # as asyncio
+        all_there = threading.Barrier(count + 1)
+        self._threads = ThreadPoolExecutor(count, "delivery")
         try:
-            return await asyncio.to_thread(self._maildir.deliver, headers, message)
-        except RuntimeError as error:  # no thread can be started, but the executor keeps the call:
-            with contextlib.suppress(OSError):
-                message.close()  # this makes it fail
-            raise OSError(errno.EAGAIN, str(error)) from error
+            for _ in range(count):
+                self._threads.submit(all_there.wait)
+            all_there.wait()
+            yield
+        finally:
+            all_there.abort()
+            self._threads.shutdown(cancel_futures=True)
 
     async def handle_exception(self, error: Exception) -> str:
         """Log an internal error; the client will try again."""

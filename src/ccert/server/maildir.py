@@ -7,6 +7,7 @@ and two threads can get the same one; nor does it make the directory entry durab
 from __future__ import annotations
 
 import contextlib
+import errno
 import mailbox
 import os
 import re
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
-__all__ = ["Maildir"]
+__all__ = ["Maildir", "refusal"]
 
 _BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n|\Z")  # RFC 5322, 3.6.8, 4.5; or an empty message
 _MAX_BEGINNING = 1000  # octets of a line, RFC 5322, 2.1.1
@@ -52,8 +53,8 @@ class Maildir:
                 if not directory.is_dir():
                     directory.mkdir(mode=0o700, exist_ok=True)
                     _fsync(directory.parent)
-                if not os.access(directory, os.W_OK | os.X_OK):
-                    raise ConfigError(f"maildir {path}: {directory} is not writable")
+                if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+                    raise ConfigError(f"maildir {path}: {directory} is not readable and writable")
         except OSError as error:
             raise ConfigError(f"maildir {path}: {error.strerror}") from error
 
@@ -73,13 +74,13 @@ class Maildir:
             message: read from the beginning, and closed in any case.
 
         Raises:
-            OSError: the message is not stored, or perhaps not durably.
+            OSError: the message is not stored.
         """
-        name = f"{int(time.time())}.R{secrets.token_hex(16)}.{self._host}"
+        name = f"{int(time.time())}.R{secrets.token_hex(16)}.{self._host}"  # no other file's
         spooled = self.tmp / name
-        with contextlib.ExitStack() as undo:
-            with message, spooled.open("xb", _PIECE) as file:
-                undo.callback(spooled.unlink, missing_ok=True)
+        with message, _opened(self._new) as new, contextlib.ExitStack() as undo:
+            undo.callback(spooled.unlink, missing_ok=True)
+            with spooled.open("xb", _PIECE) as file:
                 top = "".join(f"{line}\n" for line in headers)
                 message.seek(0)
                 if top and not _BEGINNING.match(message.readline(_MAX_BEGINNING)):
@@ -89,10 +90,18 @@ class Maildir:
                 file.writelines(_with_lf(message))
                 file.flush()
                 os.fsync(file.fileno())
-            spooled.rename(self._new / name)  # no other file has this name
+            os.rename(spooled, name, dst_dir_fd=new)
+            undo.callback(_remove, name, new)
+            os.fsync(new)
             undo.pop_all()
-        _fsync(self._new)
         return name
+
+
+def refusal(error: OSError) -> str:
+    """Return the reply to a client whose message is not stored."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "452 4.3.1 Insufficient system storage"
+    return "451 4.3.0 Error: queue file write error"
 
 
 def _with_lf(message: BinaryIO) -> Iterator[bytes]:
@@ -105,9 +114,20 @@ def _with_lf(message: BinaryIO) -> Iterator[bytes]:
     yield kept
 
 
-def _fsync(directory: Path) -> None:
+@contextlib.contextmanager
+def _opened(directory: Path) -> Iterator[int]:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _fsync(directory: Path) -> None:
+    with _opened(directory) as descriptor:
+        os.fsync(descriptor)
+
+
+def _remove(name: str, directory: int) -> None:
+    with contextlib.suppress(FileNotFoundError):  # a reader was faster
+        os.unlink(name, dir_fd=directory)

@@ -234,6 +234,7 @@ class SMTP(Ending):
             await reception.receive(self._reader)
             self.check_open()  # a message that ends after the goodbye is not taken
         except BaseException:
+            self.cut_off()
             reception.discard()
             raise
         finally:

@@ -135,6 +135,12 @@ class Ending(smtp.SMTP):
         if self.state is not State.GONE:
             self._connection.abort()
 
+    def cut_off(self) -> None:
+        """End the session amid a message: what is left of the message must not run as commands."""
+        if not self.is_ending():
+            self.become(State.LINGERING)  # this alone suffices, should there be no memory to abort
+            self.abort()
+
     def _end_unless_in_transaction(self) -> None:
         if self.envelope is None or self.envelope.mail_from is None:
             self._hang_up(f"421 4.3.2 {self.hostname} Server shutting down")

@@ -12,6 +12,8 @@ import logging
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+from ccert.server.maildir import refusal
+
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
@@ -83,4 +85,4 @@ class Reception:
             self.message.write(line)
         except OSError as error:
             _log.error("cannot write to %s: %s", self._spool, error.strerror)
-            self.refusal = "452 4.3.1 Insufficient system storage"
+            self.refusal = refusal(error)

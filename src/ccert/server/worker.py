@@ -69,7 +69,8 @@ class Worker:
         """Serve until told to stop, then until open transactions have ended."""
         os.umask(0o077)  # for messages
         gc.freeze()  # permanent objects: full collections skip them and so run more often
-        asyncio.run(self._serve())
+        with self._files.handler.delivering():
+            asyncio.run(self._serve())
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
