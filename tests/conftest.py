@@ -40,6 +40,9 @@ def pytest_configure(config) -> None:
     if sys.version_info < (3, 11):  # its asyncio does not notice that the peer has closed
         ignored = "ignore:unclosed transport <asyncio.sslproto:ResourceWarning"
         config.addinivalue_line("filterwarnings", ignored)
+    if (3, 12) <= sys.version_info < (3, 12, 2):  # nor closes a stream whose task was cancelled
+        for message in ("loop is closed", "unclosed (transport|<socket)"):
+            config.addinivalue_line("filterwarnings", f"ignore:{message}:ResourceWarning")
 
 
 def pytest_report_header() -> list[str]:

@@ -47,7 +47,7 @@ async def ask(client: PolicyService, recipient: str, instance: str = "1", **othe
 
 async def accepted(client: PolicyService, recipient: str) -> Action:
     """Return the first answer that is not "later"."""
-    for attempt in range(1000):
+    for attempt in range(1, 1000):  # to Postgrey, 0 is no new message
         action = await ask(client, recipient, f"{attempt}")
         if action.verb != "refuse":
             return action
