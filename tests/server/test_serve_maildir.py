@@ -112,6 +112,32 @@ def test_an_error_leaves_nothing(maildir, monkeypatch, step, number):
     assert [path.read_bytes() for path in files] == [b"first\n"]
 
 
+@pytest.mark.parametrize("error", [None, OSError(errno.ENOSPC, "No space left on device")])
+def test_given_up(maildir, error):
+    """A message that somebody closes during its delivery, or whose close fails, is not stored."""
+
+    class Closing(io.BytesIO):
+        def readline(self, size):
+            self.read = self.read_last
+            return super().readline(size)
+
+        def read_last(self, size):
+            if piece := super().read(size):
+                return piece
+            if error is None:
+                self.close()
+            return b""
+
+        def __exit__(self, *_):
+            self.close()
+            if error:
+                raise error
+
+    with pytest.raises(OSError, match=r"given up|No space"):
+        maildir.deliver(["X: y"], Closing(b"Subject: x\n"))
+    assert [path for path in maildir.path.rglob("*") if path.is_file()] == []
+
+
 def test_directories_are_durable(tmp_path, monkeypatch):
     """A new Maildir's own name, and those of its directories, are fsynced."""
     synced = []

@@ -13,8 +13,10 @@ SMUGGLED = (
     b"Subject: smuggled\r\n\r\n.\r\n"
 )
 FAILING = """
+import os
 import sys
 from ccert.cli import main
+from ccert.server.smtp_ending import Ending
 from ccert.server.smtp_message import Reception
 
 take = Reception._take
@@ -24,7 +26,12 @@ def take_what_there_is_memory_for(reception, line):
         raise MemoryError
     take(reception, line)
 
+def abort(session):
+    raise MemoryError
+
 Reception._take = take_what_there_is_memory_for
+if os.environ["ENDING"] == "fails":
+    Ending.abort = abort
 sys.exit(main())
 """
 
@@ -68,14 +75,19 @@ def test_deliveries_need_no_new_thread(server, worker):
     assert len(server.messages()) == 4
 
 
+@pytest.mark.parametrize("ending", ["works", "fails"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_the_rest_of_a_message_is_no_command(monkeypatch, host, tmp_path, tls):
-    """If memory runs out amid a message, the session ends: its text must not run as commands."""
+def test_the_rest_of_a_message_is_no_command(monkeypatch, host, tmp_path, tls, ending):
+    """If memory runs out amid a message, the session ends: its text must not run as commands.
+
+    So it is if there is no memory for ending it, either.
+    """
     command = tmp_path / "ccert"
     command.write_text(f"#!{sys.executable}\n{FAILING}")
     command.chmod(0o755)
     monkeypatch.setattr("serving.COMMAND", command)
-    with serving(tmp_path / "Mail", "--cert", host.certfile, "--key", host.keyfile) as server:
+    files = ("--cert", host.certfile, "--key", host.keyfile)
+    with serving(tmp_path / "Mail", *files, ENDING=ending) as server:
         smtp = begin(server.client(host.client() if tls else None))
         assert smtp.docmd("DATA")[0] == 354
         smtp.send(b"Subject: a\r\n\r\nno memory\r\n" + SMUGGLED)

@@ -63,7 +63,7 @@ def worker(host, tmp_path):
         maildir=str(tmp_path / "Mail"),
     )
     files = Files(config)
-    with files.handler.delivering():
+    with files.handler.deliveries.running():
         yield Worker(config, files, [], [], None)
 
 

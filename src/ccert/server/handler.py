@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
-import os
 import secrets
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import TLSSetupException
@@ -18,13 +13,12 @@ from ccert.aiosmtpd.session import client_name, sender
 from ccert.postfix.access_table import AccessTable
 from ccert.postfix.name_table import NameTable
 from ccert.postfix.policy import PolicyService
+from ccert.server.deliveries import Deliveries
 from ccert.server.maildir import refusal
 from ccert.server.received import Trace
 from ccert.text import one_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ccert.aiosmtpd import Envelope as _Envelope
     from ccert.aiosmtpd import Session
     from ccert.server.config import Config
@@ -41,10 +35,8 @@ _MAX_RECIPIENTS = 1000  # characters
 
 
 class _Delivery:
-    _threads: ThreadPoolExecutor
-
     def __init__(self, maildir: Maildir, *, asked: bool) -> None:
-        self._maildir = maildir
+        self.deliveries = Deliveries(maildir)
         self._asked = asked
 
     async def handle_EHLO(
@@ -76,9 +68,7 @@ class _Delivery:
             recipients=envelope.rcpt_tos,
         ).lines(getattr(envelope, "ccert_headers", ()))
         try:
-            name = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._maildir.deliver, headers, envelope.message
-            )
+            name = await self.deliveries.deliver(headers, envelope.message)
         except OSError as error:
             _log.error(
                 "%s: from <%s>, %s: not delivered: %s",
@@ -99,25 +89,6 @@ class _Delivery:
             name,
         )
         return f"250 2.0.0 Ok: delivered as {identifier}"
-
-    @contextlib.contextmanager
-    def delivering(self) -> Iterator[None]:
-        """Have the threads that deliver, all of them from the start.
-
-        An executor that starts a thread later keeps the call for which it could not: it delivers
-        what was refused.  At the end, what has begun is finished, and nothing else is begun.
-        """
-        count = min(32, (os.cpu_count() or 1) + 4)  # as asyncio
-        all_there = threading.Barrier(count + 1)
-        self._threads = ThreadPoolExecutor(count, "delivery")
-        try:
-            for _ in range(count):
-                self._threads.submit(all_there.wait)
-            all_there.wait()
-            yield
-        finally:
-            all_there.abort()
-            self._threads.shutdown(cancel_futures=True)
 
     async def handle_exception(self, error: Exception) -> str:
         """Log an internal error; the client will try again."""
@@ -142,6 +113,7 @@ class Handler(CcertMixin, _Delivery):
         maildir: where to deliver.
 
     Attributes:
+        deliveries: must be running while there are clients.
         tables: by parameter; tables also reload themselves when their files have changed.
 
     Raises:

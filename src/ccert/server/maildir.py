@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import mailbox
 import os
 import re
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 __all__ = ["Maildir", "refusal"]
+
+_log = logging.getLogger("ccert")
 
 _BEGINNING = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n|\Z")  # RFC 5322, 3.6.8, 4.5; or an empty message
 _MAX_BEGINNING = 1000  # octets of a line, RFC 5322, 2.1.1
@@ -71,16 +74,17 @@ class Maildir:
 
         Args:
             headers: lines to put above the message, without line ends.
-            message: read from the beginning, and closed in any case.
+            message: read from the beginning, and closed in any case.  Whoever closes it before
+                gives up the delivery.
 
         Raises:
             OSError: the message is not stored.
         """
         name = f"{int(time.time())}.R{secrets.token_hex(16)}.{self._host}"  # no other file's
         spooled = self.tmp / name
-        with message, _opened(self._new) as new, contextlib.ExitStack() as undo:
-            undo.callback(spooled.unlink, missing_ok=True)
-            with spooled.open("xb", _PIECE) as file:
+        new, stored = -1, False
+        try:
+            with message, spooled.open("xb", _PIECE) as file:
                 top = "".join(f"{line}\n" for line in headers)
                 message.seek(0)
                 if top and not _BEGINNING.match(message.readline(_MAX_BEGINNING)):
@@ -90,10 +94,19 @@ class Maildir:
                 file.writelines(_with_lf(message))
                 file.flush()
                 os.fsync(file.fileno())
+                new = os.open(self._new, os.O_RDONLY | os.O_DIRECTORY)
+                if message.closed:
+                    raise OSError(errno.ECANCELED, "given up")
             os.rename(spooled, name, dst_dir_fd=new)
-            undo.callback(_remove, name, new)
             os.fsync(new)
-            undo.pop_all()
+            stored = True
+        finally:
+            if not stored:
+                _remove(spooled)
+            if not stored and new >= 0:
+                _remove(name, new)
+            if new >= 0:
+                _close(new)
         return name
 
 
@@ -114,20 +127,23 @@ def _with_lf(message: BinaryIO) -> Iterator[bytes]:
     yield kept
 
 
-@contextlib.contextmanager
-def _opened(directory: Path) -> Iterator[int]:
+def _fsync(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield descriptor
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _fsync(directory: Path) -> None:
-    with _opened(directory) as descriptor:
-        os.fsync(descriptor)
+def _remove(path: str | Path, directory: int | None = None) -> None:
+    try:
+        os.unlink(path, dir_fd=directory)
+    except FileNotFoundError:
+        pass  # it never was there, or a reader has moved it
+    except OSError as error:
+        _log.error("%s: cannot be removed: %s", path, error.strerror)
 
 
-def _remove(name: str, directory: int) -> None:
-    with contextlib.suppress(FileNotFoundError):  # a reader was faster
-        os.unlink(name, dir_fd=directory)
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # it has been fsynced
+        os.close(descriptor)

@@ -229,9 +229,11 @@ class SMTP(Ending):
             return
         reception = Reception(self._spool, self.data_size_limit or 0)
         try:
+            self._amid_data = True
             await self.push("354 End data with <CR><LF>.<CR><LF>")
             self.become(State.RECEIVING)
             await reception.receive(self._reader)
+            self._amid_data = False
             self.check_open()  # a message that ends after the goodbye is not taken
         except BaseException:
             self.cut_off()

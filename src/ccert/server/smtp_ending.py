@@ -63,6 +63,7 @@ class Ending(smtp.SMTP):
         super().__init__(*args, **kwargs)
         self.state = State.IDLE
         self._leaving = False  # the server is shutting down
+        self._amid_data = False  # what comes is a message's text; this outlasts an error
         self._gone = self.loop.create_future()
 
     def __repr__(self) -> str:
@@ -136,9 +137,8 @@ class Ending(smtp.SMTP):
             self._connection.abort()
 
     def cut_off(self) -> None:
-        """End the session amid a message: what is left of the message must not run as commands."""
+        """End the session at once, amid a message."""
         if not self.is_ending():
-            self.become(State.LINGERING)  # this alone suffices, should there be no memory to abort
             self.abort()
 
     def _end_unless_in_transaction(self) -> None:
@@ -163,7 +163,12 @@ class Ending(smtp.SMTP):
             self._reset_timeout(_LINGER)
 
     async def run(self, command: Callable[[Any, str], Awaitable[None]], argument: str) -> None:
-        """Run a command, and keep the state; end after it if leave() was called."""
+        """Run a command, and keep the state; end after it if leave() was called.
+
+        After an error amid a message, its text is no command, even if there was no memory to end.
+        """
+        if self._amid_data:
+            raise ConnectionResetError("this is the text of a message")
         self.check_open()
         self.become(State.RUNNING)
         try:

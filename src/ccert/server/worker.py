@@ -69,7 +69,7 @@ class Worker:
         """Serve until told to stop, then until open transactions have ended."""
         os.umask(0o077)  # for messages
         gc.freeze()  # permanent objects: full collections skip them and so run more often
-        with self._files.handler.delivering():
+        with self._files.handler.deliveries.running():
             asyncio.run(self._serve())
 
     async def _serve(self) -> None:
