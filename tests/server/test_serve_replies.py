@@ -96,7 +96,7 @@ def test_nothing_is_delivered_after_the_goodbye(host, clique, start):
 
     Each is in the server's buffers as a whole when the server stands still for more than its time.
     """
-    server = start(tls_listen="127.0.0.1:0", smtpd_timeout="1s")
+    server = start(tls_listen="127.0.0.1:0", smtpd_timeout="3s")
     client = host.client(clique.leaf())
     with contextlib.ExitStack() as stack:
         crowd = [stack.enter_context(server.client(client, implicit=True)) for _ in range(8)]
@@ -107,7 +107,7 @@ def test_nothing_is_delivered_after_the_goodbye(host, clique, start):
         time.sleep(0.3)  # this is no synchronisation: sooner or later, the test proves less
         (worker,) = server.workers()
         os.kill(worker, signal.SIGSTOP)
-        time.sleep(1.2)
+        time.sleep(3.2)
         os.kill(worker, signal.SIGCONT)
         time.sleep(1.5)  # deaf: where TLS is closed at both ends, nothing more is read
         codes = [code for smtp in crowd for code in replies_until_closed(smtp)]
