@@ -21,7 +21,8 @@ _WANTED = (  # not "robot": where certificates are asked for, with stock, too, i
     "sslv2", "sslv3", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3", "compression", "openssl_ccs",
     "fallback", "heartbleed", "reneg", "resum", "early_data", "elliptic_curves", "ems",
 )  # fmt: skip
-_DIFFERS = {"ephemeral_key", "error_message", "openssl_name"}  # by chance; a cipher has two names
+# From one run to the next; openssl_name, because sslyze has two for one cipher suite.
+_DIFFERS = {"ephemeral_key", "error_message", "openssl_name"}
 
 
 def run_scans(python: Path, identity: Identity) -> dict[str, dict[str, Any]]:

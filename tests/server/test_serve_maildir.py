@@ -112,6 +112,25 @@ def test_an_error_leaves_nothing(maildir, monkeypatch, step, number):
     assert [path.read_bytes() for path in files] == [b"first\n"]
 
 
+def test_what_cannot_be_removed(maildir, monkeypatch, caplog):
+    """If the clean-up fails, too, the first error is raised, and the log names what is left."""
+
+    def no_room(*_names, **_directories):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def read_only(*_names, **_directories):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", no_room)
+        patch.setattr(os, "unlink", read_only)
+        with pytest.raises(OSError, match="No space"):
+            maildir.deliver([], io.BytesIO(b"x"))
+    (left,) = maildir.tmp.iterdir()
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0] == f"{left}: a refused message cannot be removed: Read-only file system"
+
+
 @pytest.mark.parametrize("error", [None, OSError(errno.ENOSPC, "No space left on device")])
 def test_given_up(maildir, error):
     """A message that somebody closes during its delivery, or whose close fails, is not stored."""

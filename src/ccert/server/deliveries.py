@@ -72,7 +72,7 @@ class Deliveries:
             except RuntimeError as error:
                 if not threads:
                     raise
-                _log.warning("%s: %d threads deliver, not %d", error, number, count)
+                _log.warning("only %d of %d threads deliver: %s", number, count, error)
                 break
             threads.append(thread)
         return threads

@@ -141,7 +141,7 @@ def _remove(path: str | Path, directory: int | None = None) -> None:
     except FileNotFoundError:
         pass  # it never was there, or a reader has moved it
     except OSError as error:
-        _log.error("%s: cannot be removed: %s", path, error.strerror)
+        _log.error("%s: a refused message cannot be removed: %s", path, error.strerror)
 
 
 def _close(descriptor: int) -> None:
